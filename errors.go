@@ -18,21 +18,21 @@ import (
 var (
 	// ErrDraining: the server is stopping, and the connection was idle.
 	// Writes still work: say goodbye and return.
-	ErrDraining error = guard.Draining
+	ErrDraining error = guard.ErrDraining
 	// ErrEvicted: the connection was idle the longest when a server at its
 	// limit needed room for another.
-	ErrEvicted error = guard.Evicted
+	ErrEvicted error = guard.ErrEvicted
 	// ErrIdle: no message began within Timeouts.Idle. Writes still work.
-	ErrIdle error = guard.Idle
+	ErrIdle error = guard.ErrIdle
 	// ErrMessage: a message had begun and did not end within
 	// Timeouts.Message.
-	ErrMessage error = guard.Message
+	ErrMessage error = guard.ErrMessage
 	// ErrWrite: the peer took no byte for Timeouts.Write. The connection is
 	// closed.
-	ErrWrite error = guard.Write
+	ErrWrite error = guard.ErrWrite
 	// ErrCutOff: the handler still ran when the grace period of a stop was
 	// over. The connection is closed.
-	ErrCutOff error = guard.CutOff
+	ErrCutOff error = guard.ErrCutOff
 )
 
 // What is wrong with a message.

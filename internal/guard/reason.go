@@ -10,10 +10,10 @@ func (r Reason) Error() string { return string(r) }
 
 // The reasons.
 const (
-	Draining Reason = "the server is stopping"
-	Evicted  Reason = "evicted to make room for another connection"
-	Idle     Reason = "idle for longer than the idle timeout"
-	Message  Reason = "message not complete within the message timeout"
-	Write    Reason = "the peer took no byte within the write timeout"
-	CutOff   Reason = "cut off: still busy when the grace period of the stop ended"
+	ErrDraining Reason = "the server is stopping"
+	ErrEvicted  Reason = "evicted to make room for another connection"
+	ErrIdle     Reason = "idle for longer than the idle timeout"
+	ErrMessage  Reason = "message not complete within the message timeout"
+	ErrWrite    Reason = "the peer took no byte within the write timeout"
+	ErrCutOff   Reason = "cut off: still busy when the grace period of the stop ended"
 )

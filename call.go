@@ -1,0 +1,69 @@
+package sockets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"example.com/sockets/internal/guard"
+	"example.com/sockets/internal/operr"
+)
+
+// callTimeout is what a Call may take when its context has no deadline and the
+// Dialer that made the connection has no Timeout.
+const callTimeout = 10 * time.Second
+
+// Call writes a request and reads one reply, the next message. It is for protocols
+// that answer each request, in order. Calls take turns; the others wait, until
+// their contexts end. The reply is valid until the next read on c, so goroutines
+// that share a connection share a client.Pool instead, whose replies are their own.
+//
+// The end of ctx ends the call within milliseconds, with an error that matches
+// ctx.Err and context.Cause. A ctx without a deadline is given the Timeout of the
+// Dialer that made c, or 10 s.
+//
+// When NotSent(err) is true nothing was written, and the connection is as before.
+// Otherwise the peer may have executed the request, and its reply may still come:
+// the conversation is void, every later Call, ReadMessage and WriteMessage returns
+// this error, and all that is left is to Close c. EOF instead of a reply is
+// io.ErrUnexpectedEOF.
+func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err error) {
+	if ctx.Err() != nil {
+		return nil, c.unsent(operr.OfContext(ctx))
+	}
+	if err := c.calling.take(ctx); err != nil {
+		return nil, c.unsent(err)
+	}
+	defer c.calling.leave()
+	if err := c.writing.take(ctx); err != nil {
+		return nil, c.unsent(err)
+	}
+	end := c.guard.BeginCall(ctx, c.limit)
+	defer end()
+	sent, err := c.writeMessage(request)
+	c.writing.leave()
+	if !sent {
+		return nil, c.unsent(err)
+	}
+	if err == nil {
+		reply, err = c.readMessage(guard.Reply)
+	}
+	if err == nil {
+		return reply, nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = errNoReply
+	}
+	err = c.fail("call", err)
+	c.guard.Break(err)
+	return nil, err
+}
+
+var errNoReply = fmt.Errorf("%w: the peer ended its sending before it replied", io.ErrUnexpectedEOF)
+
+// unsent is the error of a call of which no byte has left.
+func (c *Conn) unsent(err error) error {
+	return &operr.Error{Op: "call", Local: c.Local(), Remote: c.Remote(), Unsent: true, Err: err}
+}

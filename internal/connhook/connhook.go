@@ -1,0 +1,23 @@
+// Package connhook lets the packages of this module make a sockets.Conn in a way
+// that its users can't: watched over with a server's limits. Package sockets,
+// which this package must not import, fills the hook in.
+package connhook
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"example.com/sockets/internal/guard"
+)
+
+// Options are what a Conn may have beyond sockets.NewConn.
+type Options struct {
+	Framing any             // a sockets.Framing; nil: the default
+	Parent  context.Context // whose values the connection's context carries; nil: none
+	Limits  *guard.Limits   // shared by many connections; nil: none
+	Call    time.Duration   // for a call whose context has no deadline; 0: the default, negative: none
+}
+
+// New returns a *sockets.Conn over nc, and its guard.
+var New func(nc net.Conn, o Options) (conn any, g *guard.Guard)

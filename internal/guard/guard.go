@@ -1,0 +1,217 @@
+// Package guard watches over one connection: it is the only code that sets
+// deadlines on it, and the only code that ends what waits for it.
+//
+// What a read may wait for is the earliest of many things: the user's deadline,
+// the idle and the message timeout, the end of a call, the stop of the server.
+// All meet in one function (readLimit) that computes when the wait ends and why,
+// from state under one lock. A deadline that fires only means "look again". So a
+// later SetDeadline of the user cannot erase a wake-up, whoever ends a wait
+// changes the state first and pokes the connection second, and a deadline need
+// not be moved with every read: one that is too early costs one more look.
+package guard
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits are the times that a server sets for its connections. Zero: none.
+type Limits struct {
+	Idle    time.Duration // from the end of a message to the first byte of the next
+	Message time.Duration // from the first byte of a message to its last
+	Write   time.Duration // in which the peer must take at least one byte
+}
+
+const (
+	// never is an instant that does not come.
+	never = time.Duration(1<<63 - 1)
+	// quiet is how long a connection whose handler reads on its own must
+	// have moved no byte to count as idle at a stop.
+	quiet = 100 * time.Millisecond
+	// look is what the last try before ErrDraining is given where nobody
+	// can tell whether bytes wait. A read tries before it waits, so any
+	// time in the future would do if goroutines were never late.
+	look = 5 * time.Millisecond
+)
+
+// past is a deadline that has expired whatever the clock says.
+var past = time.Unix(1, 0)
+
+// expired is an instant that has passed.
+const expired = time.Duration(-1)
+
+// Guard watches over one connection. Instants are durations since start, so that
+// they are small, and right in virtual time as well.
+type Guard struct {
+	Context
+	limits *Limits
+	start  time.Time
+
+	read, written atomic.Int64 // bytes moved
+	moved         atomic.Int64 // the instant at which the last byte moved
+	lastWrite     atomic.Int64 // the instant of the last write, 0: none
+
+	mu                    sync.Mutex
+	conn                  net.Conn // whose deadlines are set
+	raw                   net.Conn // what is closed by force; below TLS
+	userRead, userWrite   time.Duration
+	armedRead, armedWrite time.Duration // what is set on conn
+	drainAt               time.Duration // from then on a stop ends what is idle
+	callAt                time.Duration // the end of a call that has no context to end it
+	began                 time.Duration // of the message being read
+	since                 time.Duration // when the read that waits began
+	writeSince            time.Duration // when the peer of a write last took a byte
+	ended                 error         // the connection is closed, and why
+	readEnd               error         // nothing more is read, and why
+	broken                error         // the conversation is void, and why
+	draining              chan struct{} // made by the first who asks
+	call                  uint32        // counts calls; odd while one is under way
+	kind                  kind
+	wait                  Wait
+	waiting               bool // a read waits
+	writing               bool // a write may be under way
+	readMoved, writeMoved bool // the deadline was set by another than who waits
+	parks                 bool // the user tells idle from busy: Await or ReadMessage was called
+	eof                   bool // the peer has ended its sending
+	upgrading             *probe
+}
+
+// kind is how deadlines may be set on a connection.
+type kind uint8
+
+const (
+	foreign kind = iota // exactly: it may not survive one that fires early
+	socket              // lazily
+	sealed              // crypto/tls: reads lazily; a timed-out write is its end
+)
+
+// Init makes g watch over conn. Values come from parent, which ends nothing.
+func (g *Guard) Init(parent context.Context, conn net.Conn, l *Limits) {
+	g.parent, g.limits, g.start = parent, l, time.Now()
+	g.raw = conn
+	g.userRead, g.userWrite = never, never
+	g.drainAt, g.callAt = never, never
+	g.setConnLocked(conn)
+}
+
+func (g *Guard) setConnLocked(conn net.Conn) {
+	g.conn, g.kind = conn, foreign
+	g.armedRead, g.armedWrite = never, never
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		g.kind = socket
+	case *tls.Conn:
+		g.kind = sealed
+	}
+}
+
+func (g *Guard) now() time.Duration { return time.Since(g.start) }
+
+// instant is t as the guard counts; the zero time never comes.
+func (g *Guard) instant(t time.Time) time.Duration {
+	if t.IsZero() {
+		return never
+	}
+	return t.Sub(g.start)
+}
+
+// Conn is the connection on top, for options and for reading its state.
+func (g *Guard) Conn() net.Conn {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conn
+}
+
+// Drain asks for the end of the connection: once after has passed, waiting for
+// the first byte of a message returns ErrDraining, unless bytes are already here.
+func (g *Guard) Drain(after time.Duration) {
+	if g.drain(after) {
+		g.End(ErrDraining)
+	}
+}
+
+// drain reports whether the connection is idle in a way that only its end ends:
+// in a handshake of which no byte has come.
+func (g *Guard) drain(after time.Duration) (end bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.drainAt != never {
+		return false
+	}
+	g.drainAt = g.now() + after
+	if g.draining != nil {
+		close(g.draining)
+	}
+	g.wakeReadLocked()
+	return g.upgrading != nil && g.upgrading.read.Load() == 0
+}
+
+// Draining returns a channel that is closed when Drain is called.
+func (g *Guard) Draining() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining == nil {
+		g.draining = make(chan struct{})
+		if g.drainAt != never {
+			close(g.draining)
+		}
+	}
+	return g.draining
+}
+
+// End closes the connection by force: its socket first, below TLS, whose own
+// close may wait for a peer that does not read. Whoever waits for the connection
+// gets cause, and the context ends with it. Only the first end counts.
+func (g *Guard) End(cause error) {
+	if g.finish(cause) {
+		_ = g.raw.Close()
+	}
+}
+
+// Close closes the connection in order. A second close, or one after End, does
+// nothing.
+func (g *Guard) Close() error {
+	if !g.finish(net.ErrClosed) {
+		return nil
+	}
+	return g.Conn().Close()
+}
+
+func (g *Guard) finish(cause error) (first bool) {
+	g.mu.Lock()
+	first = g.ended == nil
+	if first {
+		g.ended = cause
+	}
+	g.mu.Unlock()
+	if first {
+		g.Context.end(cause)
+	}
+	return first
+}
+
+// Ended is why the connection was closed on this side, nil if it was not.
+func (g *Guard) Ended() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended
+}
+
+// Traffic is what has moved, and how long ago the last byte did.
+func (g *Guard) Traffic() (read, written int64, quiet time.Duration) {
+	return g.read.Load(), g.written.Load(), g.now() - time.Duration(g.moved.Load())
+}
+
+// Age is how long the connection has been watched.
+func (g *Guard) Age() time.Duration { return g.now() }
+
+func (g *Guard) note(counter *atomic.Int64, n int) time.Duration {
+	now := g.now()
+	counter.Add(int64(n))
+	g.moved.Store(int64(now))
+	return now
+}

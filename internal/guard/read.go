@@ -1,0 +1,163 @@
+package guard
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"example.com/sockets/internal/operr"
+	"example.com/sockets/internal/sockopt"
+)
+
+// Wait is what a read waits for.
+type Wait uint8
+
+// The waits.
+const (
+	Own       Wait = iota // whatever a handler reads by itself
+	Next                  // the first byte of a message: nothing is under way
+	InMessage             // the rest of a message
+	Reply                 // the first byte of a reply: the peer is busy, not idle
+	Trying                // like Own, but only for a moment: are there more bytes?
+)
+
+// ErrNothing is what a read that was Trying found.
+var ErrNothing = errors.New("nothing has come yet")
+
+// Read reads once. It returns what ended the wait if no byte came: an error of
+// the transport, a timeout of the user's, or a Reason, which is final.
+func (g *Guard) Read(p []byte, w Wait) (int, error) {
+	since, looked := g.now(), false
+	for {
+		conn, err := g.beginRead(w, since, &looked)
+		if err != nil {
+			return 0, err
+		}
+		n, err := conn.Read(p)
+		if n > 0 || !isDeadline(err) || !g.fired(&g.armedRead, &g.readMoved) {
+			return n, g.endRead(n, err, w)
+		}
+		// A deadline of ours fired. Whose, and whether it still holds, is
+		// for beginRead to say.
+	}
+}
+
+// beginRead arms the deadline of a read that began at since, or returns why it
+// must not wait any longer.
+func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = false
+	if err := g.readableLocked(w); err != nil {
+		return nil, err
+	}
+	if w == Next {
+		g.parks = true
+	}
+	now := g.now()
+	at, why := g.readLimit(w, since)
+	if at <= now {
+		// An expired deadline hides bytes that wait, and bytes that are
+		// here win over a stop.
+		if why != ErrDraining || *looked || !g.bytesMayWaitLocked(&at, now) {
+			return nil, g.readEndsLocked(why)
+		}
+		*looked = true
+	}
+	g.armReadLocked(at, now)
+	g.wait, g.since, g.waiting = w, since, true
+	return g.conn, nil
+}
+
+func (g *Guard) readableLocked(w Wait) error {
+	switch {
+	case g.ended != nil:
+		return g.ended
+	case g.readEnd != nil:
+		return g.readEnd
+	case g.broken != nil && w != Own && w != Trying:
+		return g.broken
+	}
+	return nil
+}
+
+// readLimit is when a read that began at since ends unfinished, and why.
+func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why error) {
+	at, why = g.userRead, operr.ErrTimeout
+	sooner := func(t time.Duration, reason error) {
+		if t < at {
+			at, why = t, reason
+		}
+	}
+	sooner(g.callAt, operr.ErrTimeout)
+	moved := time.Duration(g.moved.Load())
+	switch {
+	case w == InMessage && g.limits.Message > 0:
+		sooner(g.began+g.limits.Message, ErrMessage)
+	case w == Trying:
+		sooner(since+look, ErrNothing)
+	case w == Next:
+		sooner(g.drainAt, ErrDraining)
+		g.soonerIdle(sooner, since)
+	case w == Own && !g.parks: // otherwise it is busy between two idle points
+		if g.drainAt != never {
+			sooner(max(g.drainAt, moved+quiet), ErrDraining)
+		}
+		g.soonerIdle(sooner, max(since, moved))
+	}
+	return at, why
+}
+
+func (g *Guard) soonerIdle(sooner func(time.Duration, error), since time.Duration) {
+	if g.limits.Idle > 0 {
+		sooner(since+g.limits.Idle, ErrIdle)
+	}
+}
+
+// bytesMayWaitLocked reports whether bytes have, or may have, arrived, and until
+// when to try to read them.
+func (g *Guard) bytesMayWaitLocked(at *time.Duration, now time.Duration) bool {
+	n, ok := sockopt.Unread(g.raw)
+	if ok && n == 0 && g.conn == g.raw {
+		return false
+	}
+	*at = now + look // TLS, or a wrapper, may hold bytes of its own
+	if n > 0 {
+		*at = now + quiet
+	}
+	return true
+}
+
+// readEndsLocked makes a Reason final; a timeout of the user's is not.
+func (g *Guard) readEndsLocked(why error) error {
+	if _, final := why.(Reason); final {
+		g.readEnd = why
+	}
+	return why
+}
+
+func (g *Guard) endRead(n int, err error, w Wait) error {
+	now := g.note(&g.read, n)
+	g.mu.Lock()
+	g.waiting = false
+	if w == Next || w == Reply {
+		g.began = now
+	}
+	if errors.Is(err, io.EOF) {
+		g.eof = true
+	}
+	g.mu.Unlock()
+	if n > 0 && isDeadline(err) {
+		return nil // it may be an early one; the next read will tell
+	}
+	return g.ofTransport(err)
+}
+
+// Begin starts the clock of a message whose first bytes were read before.
+func (g *Guard) Begin() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.parks = true
+	g.began = g.now()
+}

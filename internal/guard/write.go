@@ -1,0 +1,140 @@
+package guard
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"example.com/sockets/internal/operr"
+)
+
+// record is the plaintext of one TLS record (RFC 8446, section 5.1). A TLS write
+// that timed out can't be resumed, so each record has a deadline of its own.
+const record = 16 << 10
+
+// Write writes all of p. A write that is cut by a deadline goes on as long as the
+// peer has taken a byte since. sent says that bytes may have left: n counts those
+// that a socket took, but TLS may have sent a part of what it does not count. The
+// caller has the write turn.
+func (g *Guard) Write(p []byte) (n int, sent bool, err error) {
+	since := g.now()
+	for {
+		conn, sealed, err := g.beginWrite(since)
+		if err != nil {
+			return n, sent, err
+		}
+		part := p[n:]
+		if sealed && len(part) > record {
+			part = part[:record]
+		}
+		k, err := conn.Write(part)
+		n += k
+		sent = sent || k > 0 || g.kind != socket
+		if k > 0 {
+			since = g.note(&g.written, k)
+			g.lastWrite.Store(int64(since))
+		}
+		switch {
+		case err == nil && k < len(part):
+			return n, sent, io.ErrShortWrite
+		case err == nil && n == len(p):
+			g.endWrite(sealed)
+			return n, true, nil
+		case err == nil:
+		case !isDeadline(err) || !g.fired(&g.armedWrite, &g.writeMoved):
+			return n, sent, g.ofTransport(err)
+		case sealed:
+			return n, sent, g.writeExpired(since)
+		}
+	}
+}
+
+// Transfer moves bytes by a call of the transport's own that may be cut by a write
+// deadline without losing count, such as sendfile. move is called again until it
+// returns no error.
+func (g *Guard) Transfer(move func(net.Conn) (n int64, err error)) (n int64, err error) {
+	since := g.now()
+	for {
+		conn, _, err := g.beginWrite(since)
+		if err != nil {
+			return n, err
+		}
+		k, err := move(conn)
+		n += k
+		if k > 0 {
+			since = g.note(&g.written, int(k))
+			g.lastWrite.Store(int64(since))
+		}
+		switch {
+		case err == nil:
+			return n, nil
+		case !isDeadline(err) || !g.fired(&g.armedWrite, &g.writeMoved):
+			return n, g.ofTransport(err)
+		}
+	}
+}
+
+// beginWrite arms the deadline of a write whose peer last took a byte at since,
+// or returns why it must not wait any longer.
+func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err error) {
+	g.mu.Lock()
+	conn, tls, err = g.conn, g.kind == sealed, g.writableLocked()
+	if err == nil {
+		now := g.now()
+		var at time.Duration
+		if at, err = g.writeLimit(since); at > now {
+			g.armWriteLocked(at, now)
+			g.writeSince, g.writing, err = since, true, nil
+		}
+	}
+	g.mu.Unlock()
+	if err == ErrWrite {
+		g.End(ErrWrite) // half a message may have left: nothing can follow it
+	}
+	return conn, tls, err
+}
+
+// Kernel reports whether the connection is a plain socket, to which the kernel can
+// move bytes by itself.
+func (g *Guard) Kernel() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kind == socket
+}
+
+// writeExpired is why a deadline ended a write that cannot be resumed.
+func (g *Guard) writeExpired(since time.Duration) error {
+	if _, _, err := g.beginWrite(since); err != nil {
+		return err
+	}
+	return operr.ErrTimeout
+}
+
+// endWrite takes the deadline off a TLS connection: a read may have to write as
+// well (a key update, an alert), and must not find one that has passed.
+func (g *Guard) endWrite(sealed bool) {
+	if !sealed {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.writing = false
+	g.armWriteLocked(never, 0)
+}
+
+func (g *Guard) writableLocked() error {
+	if g.ended != nil {
+		return g.ended
+	}
+	return g.broken
+}
+
+// writeLimit is when a write whose peer last took a byte at since ends
+// unfinished, and why.
+func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
+	at, why = min(g.userWrite, g.callAt), operr.ErrTimeout
+	if l := g.limits.Write; l > 0 && since+l < at {
+		at, why = since+l, ErrWrite
+	}
+	return at, why
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package sockopt
+
+// Other systems have the same questions under other names; until somebody can
+// test them there, the answer is that nobody knows, and callers are careful.
+var unread, unacked func(fd uintptr) (int, error)
+
+// Sendfile may be had elsewhere too, but what a deadline that cuts it leaves is
+// not known.
+const Sendfile = false

@@ -1,0 +1,45 @@
+package sockets
+
+import "example.com/sockets/internal/bufpool"
+
+// Write writes all of p, or returns how much of it and why no more. A nil error
+// means that this system took the bytes; only an answer proves that the peer did.
+// ErrWrite means that the peer took no byte for Timeouts.Write.
+//
+// Concurrent writes do not mix. After a message was written in part every write
+// returns the error of that one.
+func (c *Conn) Write(p []byte) (int, error) {
+	_ = c.writing.take(nil)
+	defer c.writing.leave()
+	n, _, err := c.guard.Write(p)
+	return n, c.fail("write", err)
+}
+
+// WriteMessage frames p and writes it, in one piece whoever else writes. It keeps
+// no reference to p. ErrTooLong and ErrDelimiter mean that the framing refuses p
+// and nothing was written. An error after the first byte is the end of all writing:
+// every later write returns it again.
+func (c *Conn) WriteMessage(p []byte) error {
+	_ = c.writing.take(nil)
+	defer c.writing.leave()
+	_, err := c.writeMessage(p)
+	return c.fail("write message", err)
+}
+
+// writeMessage reports whether any byte may have left. The caller has the turn.
+func (c *Conn) writeMessage(p []byte) (sent bool, err error) {
+	buf := bufpool.Get(len(p) + frameRoom)
+	defer buf.Free()
+	framed, err := c.framing.Append(buf.B[:0], p)
+	if err != nil {
+		return false, err
+	}
+	buf.B = framed // the larger one, if it had to grow
+	if _, sent, err = c.guard.Write(framed); sent && err != nil && c.guard.Broken() == nil {
+		c.guard.Break(c.fail("write message", err))
+	}
+	return sent, err
+}
+
+// frameRoom is what the framings of this package add to a message at most.
+const frameRoom = 16
