@@ -5,9 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Transport says by which protocol a process is reached. The zero value is
@@ -116,36 +113,8 @@ func fromText(a net.Addr) (Endpoint, bool) {
 	if t == 0 {
 		return Endpoint{}, false
 	}
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return Endpoint{}, false
-	}
-	e := FromAddrPort(t, ap)
-	return e, e.IsValid()
-}
-
-// maxZone bounds a zone, which is an interface's name or number: the longest
-// names, Windows' friendly ones, have up to 255 bytes.
-const maxZone = 255
-
-// validZone reports whether ip's zone, if any, survives being printed and
-// parsed. Friendly names contain spaces and letters of any language, so the
-// rule excludes only what no system allows or the syntax needs.
-func validZone(ip netip.Addr) bool {
-	zone := ip.Zone()
-	return len(zone) <= maxZone && badZoneChar(zone) < 0
-}
-
-// badZoneChar returns the offset of the first character that no zone may have,
-// or -1.
-func badZoneChar(zone string) int {
-	for i, r := range zone {
-		invalid := r == utf8.RuneError && !strings.HasPrefix(zone[i:], string(utf8.RuneError))
-		if invalid || !unicode.IsPrint(r) || strings.ContainsRune("[]%/:", r) {
-			return i
-		}
-	}
-	return -1
+	e, err := Parse(t, a.String())
+	return e, err == nil
 }
 
 // IsValid reports whether e is the address of a process, and not the zero

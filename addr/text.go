@@ -36,8 +36,8 @@ func (e Endpoint) HostPort() string {
 	return string(e.appendHostPort(make([]byte, 0, 64)))
 }
 
-// appendHostPort does what netip.AddrPort's AppendTo does, whose text is the
-// same; it is spelt out since the brackets are this package's grammar.
+// appendHostPort spells out what netip.AddrPort does, since the brackets are
+// this package's grammar and what it prints must be what it reads.
 func (e Endpoint) appendHostPort(b []byte) []byte {
 	if e.ip.Is4() {
 		b = e.ip.AppendTo(b)
@@ -48,4 +48,33 @@ func (e Endpoint) appendHostPort(b []byte) []byte {
 	}
 	b = append(b, ':')
 	return strconv.AppendUint(b, uint64(e.port), 10)
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the text of String, by
+// which encoding/json writes an endpoint as a string. An invalid endpoint is
+// the empty text. The error is always nil.
+func (e Endpoint) MarshalText() ([]byte, error) { return e.AppendText(nil) }
+
+// AppendText implements [encoding.TextAppender]: it appends what MarshalText
+// returns.
+func (e Endpoint) AppendText(b []byte) ([]byte, error) {
+	if !e.IsValid() {
+		return b, nil
+	}
+	return e.AppendTo(b), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It reads what [Parse]
+// does, and the suffix that says the transport must be there. The empty text
+// gives the invalid endpoint. An error is a *[ParseError] and leaves e alone.
+func (e *Endpoint) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*e = Endpoint{}
+		return nil
+	}
+	parsed, err := Parse(0, string(text))
+	if err == nil {
+		*e = parsed
+	}
+	return err
 }

@@ -1,0 +1,48 @@
+package addr
+
+import "strings"
+
+// Service returns the port that IANA has assigned to a service over t, such as
+// 80 for "http" over TCP, and whether there is one. Case does not matter. The
+// table is built in, so the answer is the same on every system; it has the
+// services that are in use, each with the transports that its protocol is
+// defined for (HTTP over TCP, HTTPS over both since HTTP/3).
+func Service(t Transport, name string) (port uint16, ok bool) {
+	for i := range services {
+		s := &services[i]
+		if s.over(t) && strings.EqualFold(s.name, name) {
+			return s.port, true
+		}
+	}
+	return 0, false
+}
+
+// ServiceName returns the name of the service that e's port is assigned to, and
+// "" if the table of [Service] has none. It says nothing about which process
+// really has the port.
+func ServiceName(e Endpoint) string {
+	for i := range services {
+		if s := &services[i]; s.over(e.transport) && s.port == e.port {
+			return s.name
+		}
+	}
+	return ""
+}
+
+// service is one row of the registry.
+type service struct {
+	name       string
+	port       uint16
+	transports transports
+}
+
+// transports is a set.
+type transports uint8
+
+const (
+	onTCP transports = 1 << TCP
+	onUDP transports = 1 << UDP
+	both             = onTCP | onUDP
+)
+
+func (s *service) over(t Transport) bool { return s.transports&(1<<t) != 0 }
