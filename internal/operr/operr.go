@@ -16,6 +16,7 @@ import (
 type Error struct {
 	Op            string        // "dial", "read", "call", ...
 	Local, Remote addr.Endpoint // either may be invalid: unknown, or none
+	Address       string        // what the user wrote, named where no end is known
 	Unsent        bool          // proved: no byte of a request has left
 	Err           error         // the cause, never nil
 }
@@ -24,6 +25,9 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
+	if e.Address != "" && !e.Local.IsValid() && !e.Remote.IsValid() {
+		b.WriteString(" " + e.Address)
+	}
 	if e.Local.IsValid() {
 		b.WriteString(" " + e.Local.String())
 	}

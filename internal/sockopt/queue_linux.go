@@ -1,6 +1,11 @@
 package sockopt
 
-import "golang.org/x/sys/unix"
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // SIOCINQ and SIOCOUTQ of tcp(7) have the numbers of the terminal's requests.
 
@@ -11,3 +16,20 @@ func unacked(fd uintptr) (int, error) { return unix.IoctlGetInt(int(fd), unix.TI
 // Sendfile says that the kernel moves a regular file to a socket by itself, and
 // that the count is right when a deadline cuts it.
 const Sendfile = true
+
+// Queued reports whether a connection waits to be accepted from ln.
+func Queued(ln net.Listener) bool {
+	sc, ok := ln.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	})
+	return err == nil && n > 0
+}

@@ -1,0 +1,183 @@
+package tcpserver
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"example.com/sockets"
+	"example.com/sockets/addr"
+	"example.com/sockets/internal/drain"
+	"example.com/sockets/internal/operr"
+	"example.com/sockets/internal/sockopt"
+)
+
+const (
+	// queueWait is how far ahead the deadline of an Accept is that takes what
+	// the system had queued: one that has passed takes nothing.
+	queueWait = 5 * time.Millisecond
+	// queueTime and queueMost bound the taking, as others may go on dialling.
+	queueTime = 50 * time.Millisecond
+	queueMost = 4096
+	// firstWait is what a connection from the queue is given to send the
+	// first byte of the one message that it is served.
+	firstWait = 100 * time.Millisecond
+)
+
+// loop accepts connections from one listener. Nothing in it blocks but Accept and
+// the wait for a slot.
+type loop struct {
+	entry drain.Entry
+	run   *run
+	ln    net.Listener
+	local addr.Endpoint
+	close func() // of ln, once
+	born  time.Time
+
+	// stopping ends when the server stops, cut when its grace period is over.
+	stopping, cut context.Context
+	stop, force   context.CancelFunc
+
+	mu        sync.Mutex
+	over      bool // accept has returned
+	abandoned bool // nobody waits for that any more
+}
+
+func newLoop(r *run, ln net.Listener) *loop {
+	l := &loop{run: r, ln: ln, born: time.Now()}
+	l.local, _ = addr.From(ln.Addr())
+	l.close = sync.OnceFunc(func() { _ = ln.Close() })
+	l.cut, l.force = context.WithCancel(context.Background())
+	l.stopping, l.stop = context.WithCancel(l.cut)
+	if d, ok := ln.(deadliner); ok {
+		_ = d.SetDeadline(time.Time{}) // of an earlier user of ln
+	}
+	return l
+}
+
+type deadliner interface{ SetDeadline(time.Time) error }
+
+// serve is the life of the loop. A connection that is in hand when the stop begins
+// counts as one from the queue.
+func (l *loop) serve() error {
+	defer l.end()
+	hand, err := l.accept()
+	var queue []net.Conn
+	if hand != nil {
+		queue = append(queue, hand)
+	}
+	if err == nil && !l.run.server.Shared {
+		queue = l.takeQueue(queue)
+	}
+	l.close()
+	l.serveQueue(queue)
+	return err
+}
+
+// accept starts a handler for each connection, until the server stops or the
+// listener fails. hand is one for which no slot was free when the stop began.
+func (l *loop) accept() (hand net.Conn, err error) {
+	failed := failures{log: l.run.log, local: l.local}
+	for {
+		nc, err := l.ln.Accept()
+		if err != nil {
+			if l.stopping.Err() != nil {
+				return nil, nil
+			}
+			l.run.server.acceptErrors.Add(1)
+			if err = failed.wait(l.stopping, err); err != nil {
+				return nil, &operr.Error{Op: "accept", Local: l.local, Err: err}
+			}
+			continue
+		}
+		failed.over()
+		l.run.server.accepted.Add(1)
+		if !l.run.server.slots.take(l.stopping.Done()) {
+			return nc, nil
+		}
+		l.run.start(nc)
+	}
+}
+
+// takeQueue takes the connections that the system had queued for the listener. In
+// the queue of a socket that closes they would be reset.
+func (l *loop) takeQueue(queue []net.Conn) []net.Conn {
+	d, ok := l.ln.(deadliner)
+	if !ok {
+		return queue
+	}
+	for end := time.Now().Add(queueTime); len(queue) < queueMost && time.Now().Before(end); {
+		if d.SetDeadline(time.Now().Add(queueWait)) != nil {
+			break
+		}
+		nc, err := l.ln.Accept()
+		switch {
+		case err == nil:
+			l.run.server.accepted.Add(1)
+			queue = append(queue, nc)
+		case operr.IsTimeout(err) && !sockopt.Queued(l.ln), classify(err) == fatal, l.cut.Err() != nil:
+			return queue
+		}
+	}
+	return queue
+}
+
+// serveQueue serves the taken connections as slots become free. What is left of
+// them when the grace period is over is closed.
+func (l *loop) serveQueue(queue []net.Conn) {
+	for _, nc := range queue {
+		if l.run.server.slots.take(l.cut.Done()) {
+			l.run.start(nc)
+			continue
+		}
+		l.run.server.unserved.Add(1)
+		_ = nc.Close()
+	}
+}
+
+// Drain wakes Accept, which has moments to take what is queued.
+func (l *loop) Drain() {
+	l.stop()
+	d, ok := l.ln.(deadliner)
+	if l.run.server.Shared || !ok || d.SetDeadline(time.Now().Add(queueWait)) != nil {
+		l.close()
+	}
+}
+
+// Cut ends the loop wherever it is, unless Accept heeds nothing.
+func (l *loop) Cut() {
+	l.force()
+	l.close()
+}
+
+func (l *loop) end() {
+	l.force()
+	l.mu.Lock()
+	l.over = true
+	if l.abandoned {
+		l.run.server.running.Add(-1)
+	}
+	l.mu.Unlock()
+	l.run.set.Remove(&l.entry)
+}
+
+func (l *loop) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
+}
+
+// abandon gives up waiting for a loop that has not ended, and reports whether it
+// has to.
+func (l *loop) abandon() (sockets.Straggler, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return sockets.Straggler{}, false
+	}
+	l.abandoned = true
+	l.run.server.running.Add(1)
+	age := time.Since(l.born)
+	return sockets.Straggler{Phase: "accept", Age: age, Quiet: age}, true
+}

@@ -1,0 +1,175 @@
+package tcpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/sockets"
+	"example.com/sockets/internal/drain"
+	"example.com/sockets/internal/guard"
+)
+
+// Server serves connections with a handler. Its fields are set before the first
+// Serve and not changed afterwards, and it must not be copied after that. One
+// Server may serve several listeners at once: limits, Stats and Conns then cover
+// them together.
+type Server struct {
+	// Handler serves each connection. It is required.
+	Handler sockets.Handler
+	// Framing tells the messages of a connection apart. Nil means
+	// sockets.Lines(0).
+	Framing sockets.Framing
+	// Limits bound what the server takes on.
+	Limits Limits
+	// Timeouts bound what it waits for.
+	Timeouts Timeouts
+	// Shared says that the listening socket lives on in another process,
+	// which will take what is queued. A stop then leaves the queue alone.
+	Shared bool
+	// Crash makes a handler's panic end the process, with its stack, instead
+	// of its connection.
+	Crash bool
+	// Logger is told what a person may want to know; nil means slog.Default.
+	Logger *slog.Logger
+
+	once  sync.Once
+	slots slots
+
+	mu   sync.Mutex // guards runs
+	runs []*run
+
+	counters
+}
+
+// ListenAndServe listens on address (see Server.Listen) and serves it with h, with
+// the defaults of the zero Server, until ctx ends.
+func ListenAndServe(ctx context.Context, address string, h sockets.Handler) error {
+	return (&Server{Handler: h}).ListenAndServe(ctx, address)
+}
+
+// ListenAndServe listens on address (see Listen) and serves it until ctx ends.
+func (s *Server) ListenAndServe(ctx context.Context, address string) error {
+	ln, err := s.Listen(ctx, address)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, ln)
+}
+
+// Serve accepts connections from ln and runs the handler for each, until ctx ends
+// or ln fails. It always closes ln.
+//
+// When ctx ends, the connections that the system had queued are taken, each is
+// served its first message if that is there or comes within 100 ms, and ln is
+// closed. (If ln has no SetDeadline, its queue can't be taken, and the system
+// resets those connections; so it does with one that completes its handshake in
+// the moment in which ln closes.) Connections that are idle end at once; the
+// others have Timeouts.Grace, and are then closed by force.
+//
+// Serve returns nil after a clean stop. A *sockets.DrainError lists what was still
+// running when the grace period ended. An error of ln, such as its being closed by
+// somebody else, stops the server in the same way and is returned joined to that.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	if err := s.check(); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	r := s.begin(ctx)
+	defer s.end(r)
+
+	loops, stop := errgroup.WithContext(ctx)
+	l := newLoop(r, ln)
+	r.set.Add(&l.entry, l)
+	loops.Go(l.serve)
+
+	<-stop.Done()
+	cut, left := r.set.Stop(s.Timeouts.grace())
+	err := s.drainError(cut, left)
+	if l.ended() {
+		err = errors.Join(loops.Wait(), err)
+	}
+	return err
+}
+
+// run is one call of Serve.
+type run struct {
+	server *Server
+	set    drain.Set
+	limits guard.Limits
+	values context.Context // Serve's, without its end
+	log    *slog.Logger
+}
+
+func (s *Server) begin(ctx context.Context) *run {
+	r := &run{
+		server: s,
+		limits: s.Timeouts.limits(),
+		values: context.WithoutCancel(ctx),
+		log:    s.Logger,
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	s.once.Do(func() { s.slots = newSlots(s.Limits.conns(r.log)) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs = append(s.runs, r)
+	return r
+}
+
+func (s *Server) end(r *run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.runs {
+		if other == r {
+			s.runs = append(s.runs[:i:i], s.runs[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *Server) check() error {
+	if s.Handler == nil {
+		return errors.New("tcpserver: Server has no Handler; set it before Serve")
+	}
+	if s.Limits.Overload > Reject {
+		return fmt.Errorf("tcpserver: Limits.Overload is %d; use EvictIdle, Block or Reject", s.Limits.Overload)
+	}
+	if s.Limits.Overload == Reject {
+		return fmt.Errorf("tcpserver: Limits.Overload Reject: %w in this version; use Block", errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// Conns iterates over the connections that are open when the loop begins. No lock
+// is held while it runs, so one may have ended when it is its turn; using it then
+// does no harm.
+func (s *Server) Conns() iter.Seq[*sockets.Conn] {
+	return func(yield func(*sockets.Conn) bool) {
+		for _, c := range s.connections() {
+			if !yield(c.conn) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) connections() (all []*connection) {
+	s.mu.Lock()
+	runs := s.runs // never changed in place up to this length
+	s.mu.Unlock()
+	for _, r := range runs {
+		for _, m := range r.set.Members() {
+			if c, ok := m.(*connection); ok {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
