@@ -11,7 +11,6 @@ import (
 // in the timer. Nothing else makes time pass.
 type clock struct {
 	mu     sync.Mutex
-	start  time.Time
 	events []event // a heap
 	serial uint64
 	timer  *time.Timer
@@ -27,11 +26,6 @@ type event struct {
 	serial uint64
 	run    func()
 }
-
-func (c *clock) begin() { c.start = time.Now() }
-
-// since is the time that the trace shows for t.
-func (c *clock) since(t time.Time) time.Duration { return t.Sub(c.start) }
 
 // Lock takes the network's lock.
 func (c *clock) Lock() { c.mu.Lock() }

@@ -37,12 +37,7 @@ type verdict struct {
 	reset   int // bytes that still pass before the connection is reset, -1: no reset
 }
 
-func (v *verdict) because(cause string) {
-	if v.cause != "" {
-		cause = v.cause + ", " + cause
-	}
-	v.cause = cause
-}
+func (v *verdict) because(cause string) { v.cause = join(v.cause, cause) }
 
 func (s Script) judge(p *Packet, v *verdict) {
 	for _, f := range s {
@@ -159,7 +154,7 @@ type Odds struct {
 // network in every run; see Seed for one made from a name.
 func Random(seed uint64, o Odds) Fault {
 	return Fault{judge: func(p *Packet, v *verdict) {
-		at := pathKey{p.Network, p.From, p.To}
+		at := p.path()
 		hit := func(what string, odds float64) bool {
 			if at.chance(seed, p.N, what) >= odds {
 				return false

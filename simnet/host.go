@@ -20,6 +20,10 @@ type Host struct {
 	next  uint16         // where the search for a free port goes on
 }
 
+func newHost(n *Network, name string) *Host {
+	return &Host{n: n, name: name, udp: map[uint16][]*PacketConn{}, tcp: map[uint16][]*listener{}, ports: map[uint16]int{}}
+}
+
 // Name is what scripts, links and the trace call the host.
 func (h *Host) Name() string { return h.name }
 
@@ -171,13 +175,6 @@ func loopback(is4 bool) netip.Addr {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	return netip.IPv6Loopback()
-}
-
-func unspecified(like netip.Addr) netip.Addr {
-	if like.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
 }
 
 // bind checks that the address is this host's and free, and fills in port 0.

@@ -58,6 +58,7 @@ type path struct {
 	bytes  int       // stream bytes carried, for Reset
 	latest time.Time // arrival of the latest packet
 	held   []heldPacket
+	seen   repeats
 }
 
 // pathKey names hosts and no ports: an ephemeral port would differ from run to

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Network is a network in memory. Everything in it is a packet that goes
@@ -24,9 +25,7 @@ type Network struct {
 	hosts []*Host
 	paths map[pathKey]*path
 	lines map[lineKey]*line
-	rows  []row // the trace
-	kept  int   // payload bytes the trace holds
-	over  int   // packets that the full trace could not take
+	rows  recorder
 	local *Host
 }
 
@@ -72,8 +71,8 @@ func New(o Options) *Network {
 		o.Trace = 10_000
 	}
 	n := &Network{opt: o, paths: map[pathKey]*path{}, lines: map[lineKey]*line{}}
-	n.begin()
-	n.local = &Host{n: n, name: "localhost", udp: map[uint16][]*PacketConn{}, tcp: map[uint16][]*listener{}, ports: map[uint16]int{}}
+	n.rows = recorder{start: time.Now(), most: o.Trace, label: o.Label}
+	n.local = newHost(n, "localhost")
 	n.hosts = append(n.hosts, n.local)
 	return n
 }
@@ -115,7 +114,7 @@ func (n *Network) Host(name string, addrs ...netip.Addr) *Host {
 	defer n.Unlock()
 	h := n.hostNamed(name)
 	if h == nil {
-		h = &Host{n: n, name: name, udp: map[uint16][]*PacketConn{}, tcp: map[uint16][]*listener{}, ports: map[uint16]int{}}
+		h = newHost(n, name)
 		n.hosts = append(n.hosts, h)
 		if len(addrs) == 0 {
 			addrs = automatic(len(n.hosts) - 1)

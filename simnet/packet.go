@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -25,8 +26,9 @@ type Packet struct {
 	N int
 	// Flags are "SYN", "SYN ACK", "FIN" and "RST"; empty for TCP data and for UDP.
 	Flags string
-	// Retry counts the earlier transmissions of the same segment. It is 0 for
-	// UDP, whose retries are the program's own: the trace finds those.
+	// Retry counts the earlier transmissions of the same segment. The retries of
+	// UDP are the program's own: they are recognised by their payload, in the trace
+	// only, and scripts see 0.
 	Retry int
 	// Data is the payload. It must be neither changed nor kept.
 	Data []byte
@@ -35,29 +37,28 @@ type Packet struct {
 	carried int    // TCP: bytes of the flow before this one, -1 on a retry
 }
 
-// size is the length of the IP packet.
-func (p *Packet) size() int { return p.headers() + len(p.Data) }
+func (p *Packet) path() pathKey { return pathKey{p.Network, p.From, p.To} }
 
+// headers is how much the IP packet is longer than the payload.
 func (p *Packet) headers() int {
-	h := 20
+	h := 20 + 20
 	if p.Source.Addr().Is6() {
-		h = 40
+		h += 20
 	}
 	if p.Network == "udp" {
-		return h + 8
+		h -= 20 - 8
 	}
-	return h + 20
+	return h
 }
 
 // packet is a Packet on its way.
 type packet struct {
 	Packet
 	path   *path
+	conn   *Conn                        // TCP: the end that sends it
 	arrive func(*packet) (Fate, string) // takes it at the destination
 	lose   func()                       // nil, or how the transport repairs a loss
-	conn   *Conn                        // TCP: the end that sends it
 	row    int                          // in the trace, -1: in none
-	cause  string
 }
 
 type heldPacket struct {
@@ -65,57 +66,56 @@ type heldPacket struct {
 	after int // the ordinal that sets it free
 }
 
-// transmit is the network: what is sent goes through here, and nowhere else.
-func (n *Network) transmit(p *packet) {
-	now := time.Now()
-	v := verdict{cut: -1, reset: -1}
+// transmit is the network: what is sent goes through here, and nowhere else. An
+// origin is the cause of a packet that no program sent.
+func (n *Network) transmit(p *packet, origin string) {
+	v := verdict{cause: origin, cut: -1, reset: -1}
 	if p.Flags != "RST" {
 		p.path.sent++
 		p.N = p.path.sent
 		n.opt.Script.judge(&p.Packet, &v)
 	}
-	n.damage(p, &v)
-	if v.reset >= 0 {
-		p.Data, p.lose = p.Data[:v.reset], nil
-		v.lost = v.lost || v.reset == 0
-	}
-	at, cause := p.path.cross(now, p.size(), n.opt.Seed)
+	payload := p.Data
+	p.damage(&v, n.opt.Seed)
+	at, cause := p.path.cross(time.Now(), p.headers()+len(p.Data), n.opt.Seed)
 	if cause != "" {
 		v.lost, v.cause = true, cause
 	}
-	p.cause = v.cause
-	switch {
-	case v.lost:
-		n.record(p, Lost)
-		n.lost(p)
-	case v.hold > p.N:
-		n.record(p, InFlight)
-		p.path.held = append(p.path.held, heldPacket{p, v.hold})
-		n.lost(p) // unless it is set free before the transport gives it up
-	default:
-		n.record(p, InFlight)
-		n.deliver(p, at.Add(v.delay))
-		n.copies(p, at, v.copies)
+	if p.Network == "udp" {
+		p.Retry = p.path.seen.retry(payload, v.lost)
 	}
+	n.dispatch(p, &v, at)
 	n.release(p.path, at)
 	if v.reset >= 0 {
-		there, back := p.conn.peer, p.conn
-		n.transmitReset(back.out, p.Source, p.Destination, there, v.cause)
+		back := p.conn
+		n.transmitReset(back.out, p.Source, p.Destination, back.peer, v.cause)
 		n.transmitReset(back.in, p.Destination, p.Source, back, v.cause)
 	}
 }
 
-func (n *Network) lost(p *packet) {
-	if p.lose != nil {
+// dispatch does what the script decided about p, which would arrive at a time.
+func (n *Network) dispatch(p *packet, v *verdict, at time.Time) {
+	fate := InFlight
+	if v.lost {
+		fate = Lost
+	}
+	p.row = n.rows.record(&p.Packet, fate, v.cause)
+	held := v.hold > p.N
+	switch {
+	case v.lost:
+	case held:
+		p.path.held = append(p.path.held, heldPacket{p, v.hold})
+	default:
+		n.deliver(p, at.Add(v.delay))
+	}
+	if p.lose != nil && (v.lost || held) {
 		p.lose()
 	}
-}
-
-func (n *Network) copies(p *packet, at time.Time, count int) {
-	for range count {
-		twin := *p
-		n.record(&twin, InFlight)
-		n.deliver(&twin, at)
+	for range v.copies {
+		if twin := *p; !v.lost {
+			twin.row = n.rows.record(&twin.Packet, InFlight, v.cause)
+			n.deliver(&twin, at)
+		}
 	}
 }
 
@@ -123,42 +123,46 @@ func (n *Network) copies(p *packet, at time.Time, count int) {
 func (n *Network) deliver(p *packet, at time.Time) {
 	n.after(at, p.path, func() {
 		fate, cause := p.arrive(p)
-		n.arrived(p, at, fate, cause)
+		n.rows.arrived(p.row, fate, cause)
+		if fate == Delivered {
+			n.path(p.Network, p.To, p.From).seen.heard = true
+		}
 	})
 }
 
 // release lets go what Swap held back until the packet that was just sent.
 func (n *Network) release(p *path, at time.Time) {
-	kept := p.held[:0]
-	for _, h := range p.held {
+	p.held = slices.DeleteFunc(p.held, func(h heldPacket) bool {
 		if h.after > p.sent {
-			kept = append(kept, h)
-			continue
+			return false
 		}
 		n.deliver(h.p, at)
-	}
-	clear(p.held[len(kept):])
-	p.held = kept
+		return true
+	})
 }
 
 // damage does to the payload what the script decided. The checksum of TCP finds
 // every damage, so there it is a loss; a damaged datagram is delivered, as by a
 // link that checks nothing, because that is what a lesson wants to show.
-func (n *Network) damage(p *packet, v *verdict) {
-	harmed := v.corrupt || v.cut >= 0 && v.cut < len(p.Data)
+func (p *Packet) damage(v *verdict, seed uint64) {
+	if v.reset >= 0 {
+		p.Data = p.Data[:v.reset]
+		v.lost = v.lost || v.reset == 0
+	}
+	cut := v.cut >= 0 && v.cut < len(p.Data)
 	switch {
-	case !harmed || v.lost:
+	case v.lost || !v.corrupt && !cut:
+		return
 	case p.Network == "tcp" || v.corrupt && len(p.Data) == 0:
 		v.lost = true
-	default:
-		data := append([]byte(nil), p.Data...)
-		if v.corrupt {
-			bit := int(p.path.chance(n.opt.Seed, p.N, "bit") * float64(8*len(data)))
-			data[bit/8] ^= 1 << (bit % 8)
-		}
-		if v.cut >= 0 {
-			data = data[:min(v.cut, len(data))]
-		}
-		p.Data = data
+		return
+	}
+	p.Data = slices.Clone(p.Data)
+	if v.corrupt {
+		bit := int(p.path().chance(seed, p.N, "bit") * float64(8*len(p.Data)))
+		p.Data[bit/8] ^= 1 << (bit % 8)
+	}
+	if cut {
+		p.Data = p.Data[:v.cut]
 	}
 }

@@ -99,7 +99,7 @@ func (c *PacketConn) send(b []byte, to netip.AddrPort) (int, error) {
 	}
 	p.Data = append([]byte(nil), b...)
 	p.arrive = func(p *packet) (Fate, string) { return c.arrive(dst, p) }
-	c.n.transmit(p)
+	c.n.transmit(p, "")
 	return len(b), nil
 }
 
@@ -115,7 +115,7 @@ func (c *PacketConn) sendError(call string, to netip.AddrPort) error {
 		return sysError(call, syscall.EINVAL)
 	case !to.Addr().IsValid():
 		return &net.AddrError{Err: "missing address"}
-	case !covers(c.network, unspecified(c.local.Addr()), to.Addr()) && !c.dual():
+	case c.local.Addr().Is4() != to.Addr().Is4() && !c.dual():
 		return &net.AddrError{Err: "address of the other family", Addr: to.Addr().String()}
 	}
 	return nil

@@ -81,7 +81,7 @@ func (c *Conn) transmit(s *segment) {
 		p.carried = c.out.bytes
 		c.out.bytes += len(s.data)
 	}
-	c.n.transmit(p)
+	c.n.transmit(p, "")
 }
 
 // lost sends the segment again after a while.
@@ -180,10 +180,10 @@ func (c *Conn) acknowledged(received, window uint64) {
 // transmitReset sends a RST to c. No script can touch it, and if the link loses it
 // nobody sends it again.
 func (n *Network) transmitReset(on *path, from, to netip.AddrPort, c *Conn, cause string) {
-	p := &packet{path: on, cause: cause}
+	p := &packet{path: on}
 	p.arrive = func(*packet) (Fate, string) { c.reset(); return Delivered, "" }
 	p.Packet = Packet{Network: "tcp", From: on.from, To: on.to, Source: from, Destination: to, Flags: "RST", carried: -1}
-	n.transmit(p)
+	n.transmit(p, cause)
 }
 
 // reset is what a RST does: tcp_reset of Linux.

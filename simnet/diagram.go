@@ -1,0 +1,155 @@
+package simnet
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// arrowWidth is the room between the two lifelines of a diagram; with the times
+// the whole fits into 72 columns, and the remarks stand beyond.
+const arrowWidth = 42
+
+// Diagram is Trace().Diagram().
+func (n *Network) Diagram() string { return n.Trace().Diagram() }
+
+// Diagram draws the textbook's time-sequence diagram, one for each two hosts that
+// exchanged packets, as text:
+//
+//	     sender                                   receiver
+//	  0s |--- pkt0 ------------------------------>| 10ms
+//	20ms |<------------------------------ ack0 ---| 10ms
+//	20ms |--- pkt1 ------------X                  |         Drop(2)
+//
+// The host that sent first is on the left. Time runs downwards; each end of an
+// arrow has its own. A packet during whose journey something else happened is
+// drawn twice, dashed, where it leaves and where it arrives. X is a loss; beside it
+// stands its cause, and beside a retry that it is one.
+func (t Trace) Diagram() string {
+	var out strings.Builder
+	for i, pair := range t.pairs() {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		pair.draw(&out)
+	}
+	if t.Missing > 0 {
+		fmt.Fprintf(&out, "and %d packets that the full trace could not take\n", t.Missing)
+	}
+	return out.String()
+}
+
+// pair is what two hosts exchanged, in the order in which it happened.
+type pair struct {
+	left, right string
+	events      []Event
+}
+
+func (t Trace) pairs() []*pair {
+	var all []*pair
+	for _, e := range t.happened() {
+		at := slices.IndexFunc(all, func(p *pair) bool {
+			return p.left == e.From && p.right == e.To || p.left == e.To && p.right == e.From
+		})
+		if at < 0 {
+			at = len(all)
+			all = append(all, &pair{left: e.From, right: e.To})
+		}
+		all[at].events = append(all[at].events, e)
+	}
+	return all
+}
+
+// happened orders the events by cause and effect where time stood still between
+// them: a network without delays would else show the answer before the question.
+func (t Trace) happened() []Event {
+	events := slices.Clone(t.Events)
+	slices.SortStableFunc(events, func(a, b Event) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.sent, b.sent))
+	})
+	return events
+}
+
+// mark is one line of a diagram.
+type mark struct {
+	at     time.Duration
+	serial uint64
+	line   string
+}
+
+func (p *pair) draw(out *strings.Builder) {
+	fmt.Fprintf(out, "%9s %-*s %s\n", "", arrowWidth, p.left, p.right)
+	var marks []mark
+	for _, e := range p.events {
+		marks = append(marks, p.marks(e)...)
+	}
+	slices.SortStableFunc(marks, func(a, b mark) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.serial, b.serial))
+	})
+	for _, m := range marks {
+		fmt.Fprintln(out, m.line)
+	}
+}
+
+// marks are the one or two lines of a packet.
+func (p *pair) marks(e Event) []mark {
+	sent, came := fmt.Sprint(e.At), fmt.Sprint(e.Arrived)
+	note := e.remark()
+	switch {
+	case e.Fate == Lost && e.came == 0:
+		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", "X", 26, sent, "", note)}}
+	case e.Fate == InFlight:
+		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "- ", "", 26, sent, "", join(note, "in flight"))}}
+	case e.Fate != Delivered:
+		note = join(note, e.Fate.String())
+	}
+	if !p.crossed(e) {
+		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", ">", arrowWidth, sent, came, note)}}
+	}
+	leaves := p.line(e, "--- "+e.Label+" ", "- ", "", 26, sent, "", note)
+	arrives := p.line(e, strings.Repeat(" ", arrowWidth-26)+"- ", "- ", " "+e.Label+" -->", arrowWidth, "", came, "")
+	return []mark{{e.At, e.sent, leaves}, {e.Arrived, e.came, arrives}}
+}
+
+// crossed reports whether something else between the two hosts happened while e
+// was under way.
+func (p *pair) crossed(e Event) bool {
+	within := func(at time.Duration) bool { return e.At < at && at < e.Arrived }
+	return slices.ContainsFunc(p.events, func(o Event) bool {
+		return o.sent != e.sent && (within(o.At) || o.came > 0 && within(o.Arrived))
+	})
+}
+
+// line draws an arrow from start over fill to tip, width columns long, in the
+// direction of e, with the times of its ends.
+func (p *pair) line(e Event, start, fill, tip string, width int, sent, came, note string) string {
+	room := width - len(start) - len(tip)
+	if room < 0 {
+		start, room = start[:max(0, len(start)+room)], 0
+	}
+	arrow := start + strings.Repeat(fill, room/len(fill)+1)[:room] + tip
+	left, right := sent, came
+	if e.From == p.right {
+		left, right = came, sent
+		arrow = mirror(arrow, e.Label)
+		arrow = strings.Repeat(" ", max(0, arrowWidth-len(arrow))) + arrow
+	}
+	line := fmt.Sprintf("%9s |%-*s| %-9s %s", left, arrowWidth, arrow, right, note)
+	return strings.TrimRight(line, " ")
+}
+
+// mirror turns an arrow round and leaves the label readable.
+func mirror(arrow, label string) string {
+	before, after, found := strings.Cut(arrow, label)
+	if !found {
+		before, after, label = arrow, "", ""
+	}
+	turn := func(s string) string {
+		b := []byte(strings.ReplaceAll(s, ">", "<"))
+		slices.Reverse(b)
+		return string(b)
+	}
+	return turn(after) + label + turn(before)
+}
