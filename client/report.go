@@ -1,0 +1,78 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/sockets/addr"
+	"example.com/sockets/internal/operr"
+)
+
+// Report is how a dial went, as data. Its times are those of one clock, so that
+// the attempts can be drawn beside each other.
+type Report struct {
+	Address   string        // as it was given
+	Start     time.Time     // when the whole began
+	Took      time.Duration // the whole, pauses included
+	Resolving time.Duration // of that, looking up the name
+	Attempts  []Attempt     // in the order in which they began, of all rounds
+}
+
+// Attempt is one try to connect to one address. The one that won has no error.
+type Attempt struct {
+	To      addr.Endpoint // invalid for a unix socket
+	Address string        // what was dialled: To without its transport, or a path
+	Start   time.Time     // when it began
+	Took    time.Duration // to the connection, TLS included, or to the error
+	Err     error         // nil: it won
+}
+
+// fail gives the attempt's error the form in which it reaches a user.
+func (a *Attempt) fail(err error) error {
+	op := "dial"
+	if !a.To.IsValid() {
+		op = "dial unix:" + a.Address
+	}
+	return &operr.Error{Op: op, Remote: a.To, Unsent: true, Err: err}
+}
+
+// DialError is a dial that failed. It matches, by errors.Is and errors.As, what
+// went wrong with each address in the last round.
+type DialError struct {
+	Report Report // of all rounds
+	Err    error  // the last round's errors joined, or why there was none
+}
+
+// Error names the addresses with what went wrong with each.
+func (e *DialError) Error() string {
+	causes := []error{e.Err}
+	if joined, ok := e.Err.(interface{ Unwrap() []error }); ok && len(e.Report.Attempts) > 0 {
+		causes = joined.Unwrap()
+	}
+	var one *operr.Error
+	if len(causes) == 1 && errors.As(causes[0], &one) {
+		return one.Error()
+	}
+	texts := make([]string, len(causes))
+	for i, err := range causes {
+		texts[i] = err.Error()
+	}
+	if len(causes) == 1 {
+		return fmt.Sprintf("dial %.80q: %s", e.Report.Address, texts[0])
+	}
+	return fmt.Sprintf("dial %.80q: none of %d addresses: %s", e.Report.Address, len(causes), strings.Join(texts, "; "))
+}
+
+// Unwrap returns Err.
+func (e *DialError) Unwrap() error { return e.Err }
+
+// NotSent is true: see sockets.NotSent.
+func (e *DialError) NotSent() bool { return true }
+
+// Timeout reports whether a time that the user set has run out.
+func (e *DialError) Timeout() bool { return operr.IsTimeout(e.Err) }
+
+// Temporary is the same as Timeout: net.Error asks for it.
+func (e *DialError) Temporary() bool { return e.Timeout() }
