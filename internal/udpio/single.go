@@ -1,0 +1,162 @@
+package udpio
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// WriteWait bounds how long a Write waits while the socket's buffer is full. A
+// datagram may be lost anywhere, so waiting longer than this for its first hop
+// only holds up whoever sends it.
+const WriteWait = time.Second
+
+// drainWait is how far ahead the deadline of a draining Read is: a deadline
+// that has passed hides what is queued.
+const drainWait = 5 * time.Millisecond
+
+// unknownQueue is what Queue says of a socket that can't be asked.
+const unknownQueue = 4 << 20
+
+// What a socket may have beside net.PacketConn. These never allocate.
+type (
+	addrPortReader interface {
+		ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	}
+	addrPortWriter interface {
+		WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	}
+	msgReader interface {
+		ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, from netip.AddrPort, err error)
+	}
+	msgWriter interface {
+		WriteMsgUDPAddrPort(b, oob []byte, to netip.AddrPort) (n, oobn int, err error)
+	}
+)
+
+// single reads and writes one datagram per call, on any net.PacketConn.
+type single struct {
+	pc       net.PacketConn
+	from     addrPortReader
+	to       addrPortWriter
+	msgFrom  msgReader
+	msgTo    msgWriter
+	size     int
+	buf      []byte
+	one      [1]Packet
+	draining bool
+	started  time.Time
+	armed    atomic.Int64 // when the write deadline was last set, since started
+}
+
+func newSingle(pc net.PacketConn, size int) *single {
+	// One byte more than is wanted shows, on every system and every kind of
+	// socket, that there was more. Flags would do so on some only.
+	s := &single{pc: pc, size: size, buf: make([]byte, size+1), started: time.Now()}
+	s.from, _ = pc.(addrPortReader)
+	s.to, _ = pc.(addrPortWriter)
+	s.msgFrom, _ = pc.(msgReader)
+	s.msgTo, _ = pc.(msgWriter)
+	s.armed.Store(-int64(WriteWait))
+	return s
+}
+
+// Read implements Conn.
+func (s *single) Read() ([]Packet, error) {
+	if s.draining {
+		if err := s.pc.SetReadDeadline(time.Now().Add(drainWait)); err != nil {
+			return nil, err
+		}
+	}
+	n, r, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > len(s.buf) {
+		return nil, fmt.Errorf("%T read %d bytes into a buffer of %d", s.pc, n, len(s.buf))
+	}
+	s.one[0] = Packet{Route: r, Data: s.buf[:min(n, s.size)], Truncated: n > s.size}
+	return s.one[:], nil
+}
+
+func (s *single) read() (n int, r Route, err error) {
+	switch {
+	case s.msgFrom != nil:
+		n, _, _, r.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, nil)
+	case s.from != nil:
+		n, r.Peer, err = s.from.ReadFromUDPAddrPort(s.buf)
+	default:
+		n, r.Raw, err = s.pc.ReadFrom(s.buf)
+		if u, ok := r.Raw.(*net.UDPAddr); ok && u != nil {
+			r.Peer = u.AddrPort()
+		}
+	}
+	r.Peer = unmapped(r.Peer)
+	return n, r, err
+}
+
+// Write implements Conn.
+func (s *single) Write(p []byte, r Route) error {
+	s.armWrite()
+	n, err := s.write(p, r)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite // a datagram is sent whole or not at all
+	}
+	return err
+}
+
+func (s *single) write(p []byte, r Route) (n int, err error) {
+	switch {
+	case s.msgTo != nil && r.Peer.IsValid():
+		n, _, err = s.msgTo.WriteMsgUDPAddrPort(p, nil, r.Peer)
+	case s.to != nil && r.Peer.IsValid():
+		n, err = s.to.WriteToUDPAddrPort(p, r.Peer)
+	case r.Raw != nil:
+		n, err = s.pc.WriteTo(p, r.Raw)
+	case r.Peer.IsValid():
+		n, err = s.pc.WriteTo(p, net.UDPAddrFromAddrPort(r.Peer))
+	default:
+		err = ErrNoPeer
+	}
+	return n, err
+}
+
+// ErrNoPeer: the sender of a datagram has no address, as an unnamed Unix socket,
+// so that nothing can be sent to it.
+var ErrNoPeer = errors.New("the sender has no address to reply to")
+
+// armWrite keeps the write deadline between half of WriteWait and all of it
+// ahead. Setting it for each datagram would cost as much as a tenth of sending
+// one, and one that has passed fails writes that would not have waited.
+func (s *single) armWrite() {
+	now, last := int64(time.Since(s.started)), s.armed.Load()
+	if now-last >= int64(WriteWait/2) && s.armed.CompareAndSwap(last, now) {
+		_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait)) // without one it waits longer
+	}
+}
+
+// Interrupt implements Conn.
+func (s *single) Interrupt() error { return s.pc.SetReadDeadline(time.Unix(1, 0)) }
+
+// Clear implements Conn.
+func (s *single) Clear() error { return s.pc.SetReadDeadline(time.Time{}) }
+
+// Drain implements Conn.
+func (s *single) Drain() { s.draining = true }
+
+// Queue implements Conn.
+func (s *single) Queue() int { return unknownQueue }
+
+// Close implements Conn.
+func (s *single) Close() error { return s.pc.Close() }
+
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	if !a.Addr().Is4In6() {
+		return a
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

@@ -1,0 +1,56 @@
+// Package udpio moves datagrams between a socket and a server's workers. A Conn
+// is an engine: one reads a datagram per system call through whatever methods
+// the socket has, others move many at once. All mean the same; a conformance
+// test runs over each.
+package udpio
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Conn is one socket. Read and Drain belong to whoever holds the read turn;
+// everything else is safe from any goroutine.
+type Conn interface {
+	// Read waits for at least one datagram and returns those that are there.
+	// The packets and their bytes are valid until the next Read.
+	Read() ([]Packet, error)
+	// Write sends p as one datagram, without keeping it. It waits at most
+	// WriteWait for room in the socket's buffer.
+	Write(p []byte, r Route) error
+	// Interrupt makes a Read that waits, and every later one, fail with
+	// os.ErrDeadlineExceeded. An error means that only Close can do that.
+	Interrupt() error
+	// Clear takes back an Interrupt, or a deadline that somebody else set.
+	Clear() error
+	// Drain makes the Reads that follow an Interrupt take what is queued,
+	// and fail with os.ErrDeadlineExceeded where they would have waited.
+	Drain()
+	// Queue is how many bytes the socket's receive buffer can hold.
+	Queue() int
+	// Close closes the socket.
+	Close() error
+}
+
+// Packet is a datagram that was read.
+type Packet struct {
+	Route
+	Data []byte
+	// Truncated is set if the datagram was longer than the engine was told to
+	// read; Data is then its beginning.
+	Truncated bool
+}
+
+// Route is where a datagram came from and how a reply to it goes back.
+type Route struct {
+	// Peer is the other end, never IPv4-mapped. It is invalid if the socket
+	// is not one of the Internet's; then Raw says who it is.
+	Peer netip.AddrPort
+	Raw  net.Addr
+}
+
+// Open returns the engine that suits pc. Datagrams longer than size bytes come
+// truncated.
+func Open(pc net.PacketConn, size int) Conn {
+	return newSingle(pc, size)
+}

@@ -1,0 +1,135 @@
+package udpserver
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/sockets/addr"
+	"example.com/sockets/internal/backoff"
+	"example.com/sockets/internal/drain"
+	"example.com/sockets/internal/operr"
+	"example.com/sockets/internal/udpio"
+)
+
+// loop is one socket that is served: one call of Serve.
+//
+// It has no reading goroutine. A worker that finds nothing to do takes the read
+// turn, reads, and claims one datagram of what it has read. Whoever claims sees
+// to it that somebody looks after the rest: if nobody has the read turn and no
+// follower is on its way, it wakes one, which claims the next, or takes the turn
+// and reads on. So a handler runs on the goroutine that has read its datagram,
+// without a queue and a switch in between, and delays nobody if it blocks.
+type loop struct {
+	server  *Server
+	io      udpio.Conn
+	local   addr.Endpoint
+	handler Handler
+	private bool            // handler never shows its *Datagram to anybody
+	ctx     context.Context // the handlers'
+	cancel  context.CancelCauseFunc
+	stop    context.Context // ends when a stop begins
+	set     drain.Set
+	over    chan struct{} // closed when nothing more will be read
+	woken   chan struct{} // closed when a stop has interrupted reading
+	cut     chan struct{} // closed when the grace period is over
+	turn    chan struct{} // where the holder of the read turn waits for a slot
+	polling atomic.Bool   // somebody is in a Read
+	closed  atomic.Bool   // the socket is
+	sends   sends
+
+	// Whoever holds the read turn has these.
+	retry   backoff.Backoff
+	failing int // read errors in a row
+	drains  bool
+	budget  int // bytes that a draining loop may still read
+
+	mu        sync.Mutex
+	batch     []udpio.Packet // what was read and nobody has claimed yet
+	readAt    time.Time      // when that was
+	turnTaken bool           // somebody has the read turn
+	waking    bool           // a follower was woken, and has not looked yet
+	draining  bool           // a stop has begun
+	ended     bool           // nothing more will be read
+	cutOff    bool           // nothing more will be handled
+	err       error          // why reading ended, nil for a stop
+	workers   int
+	idle      []*worker // those that are parked, the last to come is woken first
+	counts    Stats
+	spare     [][]byte // buffers for long datagrams
+}
+
+// maxSize is more than any datagram has: 65,507 bytes over IPv4, 65,527 over
+// IPv6 (RFC 768, the length field less the header).
+const maxSize = 65535
+
+func (s *Server) newLoop(ctx context.Context, pc net.PacketConn) (*loop, error) {
+	local, _ := addr.From(pc.LocalAddr())
+	if s.Handler == nil {
+		return nil, &operr.Error{Op: "serve", Local: local, Err: errors.New("Server.Handler is nil")}
+	}
+	size := s.MaxSize
+	if size <= 0 || size > maxSize {
+		size = maxSize
+	}
+	s.slots.limit(s.MaxHandlers)
+	l := &loop{
+		server: s, io: udpio.Open(pc, size), local: local,
+		handler: s.Handler, private: responds(s.Handler),
+		over: make(chan struct{}), woken: make(chan struct{}), cut: make(chan struct{}),
+		turn:  make(chan struct{}, 1),
+		retry: backoff.Backoff{Min: time.Millisecond, Max: time.Second},
+	}
+	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	l.budget = l.io.Queue()
+	_ = l.io.Clear() // a deadline from before would end every read
+	return l, nil
+}
+
+// serve runs the loop until ctx or reading ends, and stops it.
+func (l *loop) serve(ctx context.Context) error {
+	l.server.add(l)
+	g, stop := errgroup.WithContext(ctx)
+	l.stop = stop
+	l.start()
+	g.Go(func() error {
+		<-l.over
+		return l.err
+	})
+	<-stop.Done()
+	grace := l.server.Timeouts.grace()
+	cut, abandoned := l.set.Stop(grace)
+	l.close()
+	l.cancel(net.ErrClosed)
+	return errors.Join(g.Wait(), l.drainError(grace, cut, abandoned))
+}
+
+func (t Timeouts) grace() time.Duration {
+	if t.Grace == 0 {
+		return 5 * time.Second
+	}
+	return t.Grace
+}
+
+// add makes l one of the server's loops, remove takes it out when its last
+// worker has gone, so that its figures are never missing from the sum.
+func (s *Server) add(l *loop) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loops == nil {
+		s.loops = make(map[*loop]struct{})
+	}
+	s.loops[l] = struct{}{}
+}
+
+func (s *Server) remove(l *loop) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.loops, l)
+	s.past.add(l.stats())
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package udpserver
+
+const raceEnabled = false

@@ -1,0 +1,163 @@
+package udpserver
+
+import (
+	"time"
+
+	"example.com/sockets/internal/operr"
+	"example.com/sockets/internal/udpio"
+)
+
+// read takes a batch, or ends the loop. The worker that calls it has the read
+// turn.
+func (l *loop) read() {
+	l.polling.Store(true)
+	packets, err := l.io.Read()
+	l.polling.Store(false)
+	if err != nil {
+		l.readFailed(err)
+		return
+	}
+	if l.failing > 0 {
+		l.failing = 0
+		l.retry.Reset()
+	}
+	l.publish(packets)
+	if l.drains && l.budget < 0 {
+		l.end(nil)
+	}
+}
+
+// publish lets the workers have what was read.
+func (l *loop) publish(packets []udpio.Packet) {
+	now := time.Now()
+	var drops Drops
+	bytes := 0
+	good := packets[:0]
+	for i := range packets {
+		p := &packets[i]
+		bytes += len(p.Data)
+		if why, ok := l.refuse(p); ok {
+			*drops.counter(why)++
+			l.dropped(p.Route, why)
+			continue
+		}
+		if len(good) < i { // copying a packet onto itself costs as much
+			good = append(good, *p)
+		} else {
+			good = packets[:i+1]
+		}
+	}
+	if l.drains {
+		l.budget -= bytes + len(packets)*overhead
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.Received += uint64(len(packets))
+	l.counts.BytesIn += uint64(bytes)
+	if len(good) < len(packets) {
+		l.counts.Dropped.add(drops)
+	}
+	if l.cutOff { // a read that no deadline could wake in time
+		l.counts.Dropped.Stopped += uint64(len(good))
+		return
+	}
+	l.batch, l.readAt = good, now
+}
+
+// overhead is the least that a system charges a queued datagram beside its
+// bytes. Linux takes about three times as much (its truesize), so a draining
+// loop never stops before it has read all that was queued.
+const overhead = 256
+
+// refuse says which datagrams no handler should see.
+func (l *loop) refuse(p *udpio.Packet) (Drop, bool) {
+	switch {
+	case p.Truncated && !l.server.KeepTruncated:
+		return DropTruncated, true
+	case !p.Peer.IsValid():
+		return 0, false // not of the Internet: it has no ports
+	case p.Peer.Port() == 0:
+		return DropPortZero, true
+	case p.Peer.Port() == l.local.Port() && l.isOwn(p):
+		return DropSelf, true
+	}
+	return 0, false
+}
+
+// isOwn reports whether p, whose sender has the socket's port, came from the
+// socket itself. On one that is bound to every address no other process can have
+// that port at one of them.
+func (l *loop) isOwn(p *udpio.Packet) bool {
+	from, local := p.Peer.Addr(), l.local.Addr()
+	return from == local || local.IsUnspecified() && from.IsLoopback()
+}
+
+func (l *loop) dropped(r udpio.Route, why Drop) {
+	if t := l.server.Trace; t != nil && t.Dropped != nil {
+		t.Dropped(endpoint(r), why)
+	}
+}
+
+const (
+	// strikes is how often in a row a socket may say that it is none, before
+	// it is believed.
+	strikes = 3
+	// patience is how many errors about single datagrams may follow one
+	// another without a pause: on a socket that repeats itself the loop must
+	// not spin.
+	patience = 16
+)
+
+// readFailed does what an error of a read asks for: end, wait, or go on.
+func (l *loop) readFailed(err error) {
+	class := udpio.Classify(err)
+	l.failing++
+	switch {
+	case class == udpio.Deadline && l.beginDrain():
+	case class == udpio.Peer && l.failing < patience: // each takes one message out of the socket
+		l.countReadError()
+	case l.isDraining(): // nothing more can be had
+		l.end(nil)
+	case class == udpio.Closed, l.failing >= strikes && isUseless(class):
+		l.end(l.readError(err))
+	default:
+		l.survive(class, err)
+	}
+}
+
+func isUseless(c udpio.Class) bool { return c == udpio.Dead || c == udpio.Argument }
+
+// survive goes on after an error that may pass.
+func (l *loop) survive(class udpio.Class, err error) {
+	switch class {
+	case udpio.TooLong: // how Windows says that a datagram was cut
+		l.truncated()
+		if l.failing < patience {
+			return
+		}
+	case udpio.Deadline:
+		_ = l.io.Clear() // somebody else's
+	}
+	l.countReadError()
+	l.server.log(logRead, "local", l.local, "err", err)
+	_ = l.retry.Wait(l.stop) // a stop ends it, and the next read notices
+}
+
+func (l *loop) readError(err error) error {
+	return &operr.Error{Op: "read", Local: l.local, Err: err}
+}
+
+func (l *loop) countReadError() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.ReadErrors++
+}
+
+// truncated counts a datagram of which nothing is known but that it was too long.
+func (l *loop) truncated() {
+	l.mu.Lock()
+	l.counts.Received++
+	l.counts.Dropped.Truncated++
+	l.mu.Unlock()
+	l.dropped(udpio.Route{}, DropTruncated)
+}

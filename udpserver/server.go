@@ -1,0 +1,133 @@
+// Package udpserver serves datagrams: it reads a socket, calls a handler for
+// each datagram with its sender, and sends the replies.
+//
+//	err := udpserver.ListenAndServe(ctx, "127.0.0.1:12000",
+//		func(ctx context.Context, d *udpserver.Datagram) error {
+//			return d.Reply(bytes.ToUpper(d.Data))
+//		})
+//
+// UDP has no connection, so a server needs no welcoming socket: one socket takes
+// the datagrams of every sender, and every datagram brings the address that its
+// reply must name. Nor does UDP deliver reliably: a reply that was sent may be
+// lost, and a request may come twice. What this package promises is that nothing
+// is lost in silence on this side of the network: Stats counts what was handled
+// and what was dropped, by reason, and the sum is what was received.
+//
+// The path of a datagram: loop.read (read.go), worker.next (worker.go), the
+// Handler, Datagram.Reply (datagram.go).
+package udpserver
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"example.com/sockets/addr"
+)
+
+// Handler handles one datagram, which is valid until the handler returns. Up to
+// Server.MaxHandlers of them run at once.
+//
+// ctx carries the values of the context that was given to Serve. It does not end
+// when a stop begins, so that a handler can finish and reply, but when the grace
+// period of the stop is over, with sockets.ErrCutOff as its cause.
+//
+// An error, unless it is io.EOF, net.ErrClosed or the end of ctx, is logged and
+// counted. So is a panic, or a runtime.Goexit, with its stack. None of them
+// touches another datagram.
+type Handler func(ctx context.Context, d *Datagram) error
+
+// Server serves datagrams. The zero value with a Handler works. Its fields are
+// not changed while it serves, and it is not copied after its first use. It may
+// serve several sockets at once; its limits and Stats then cover them together.
+type Server struct {
+	// Handler is called for each datagram. It must be set.
+	Handler Handler
+	// MaxHandlers is how many handlers run at once; 0 means 1,024, negative
+	// no limit. When all are busy, the system's receive buffer takes what
+	// comes, and drops what does not fit.
+	MaxHandlers int
+	// MaxSize is the longest datagram that is taken, in bytes; 0 or negative
+	// means 65,535, which is longer than any. Longer ones are counted and
+	// dropped.
+	MaxSize int
+	// KeepTruncated hands a datagram that is longer than MaxSize to the
+	// handler, with Datagram.Truncated set and the rest missing, instead of
+	// dropping it.
+	KeepTruncated bool
+	// Timeouts bound what waits.
+	Timeouts Timeouts
+	// Logger gets what a person should know: handler errors, panics, a
+	// socket that can't be read. Of each kind at most one line a second, with
+	// the number of those not written. Nil means slog.Default().
+	Logger *slog.Logger
+	// Trace has callbacks for what happens to single datagrams; nil: none.
+	Trace *Trace
+
+	slots slots
+	logs  [kinds]episode
+
+	mu    sync.Mutex
+	loops map[*loop]struct{} // those that have workers
+	past  Stats              // the sum of the others
+}
+
+// Timeouts bound what waits. Zero is the stated default, negative is none.
+type Timeouts struct {
+	// Grace is how long a stop waits for the handlers before it ends their
+	// contexts; 0 means 5 s, negative not at all.
+	Grace time.Duration
+}
+
+// Trace has callbacks for what happens to single datagrams. Nil ones cost
+// nothing. They are called from the goroutine that does the work, several at a
+// time, and must not block.
+type Trace struct {
+	// ReplyFailed is called when a datagram that Reply or SendTo had taken
+	// could not be sent. err wraps the system's errno.
+	ReplyFailed func(to addr.Endpoint, err error)
+	// Dropped is called for each datagram that is received and not handled.
+	Dropped func(from addr.Endpoint, why Drop)
+}
+
+// ListenAndServe listens on address and serves datagrams by h until ctx ends.
+// It is what a Server with that Handler does.
+func ListenAndServe(ctx context.Context, address string, h Handler) error {
+	s := &Server{Handler: h}
+	return s.ListenAndServe(ctx, address)
+}
+
+// ListenAndServe is ListenPacket, then Serve.
+func (s *Server) ListenAndServe(ctx context.Context, address string) error {
+	pc, err := s.ListenPacket(ctx, address)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, pc)
+}
+
+// Serve handles the datagrams that come to pc until ctx ends, and closes pc. It
+// returns nil after a clean stop.
+//
+// When ctx ends, the datagrams that the system had queued by then are still
+// handled and answered, at most as many bytes as the receive buffer holds. Then
+// Serve waits for the handlers for Timeouts.Grace, ends their contexts, and
+// waits one second more; the socket is closed last, so that replies leave. If
+// handlers had to be cut off or abandoned, Serve returns a
+// *sockets.DrainError that lists them. A socket whose SetReadDeadline fails can
+// be woken only by closing it; then what was queued is lost.
+//
+// Errors of reading that pass (an ICMP message, a lack of memory) are counted
+// and survived. Only what makes pc useless ends Serve: somebody else closed it,
+// or it is no socket any more. Then Serve stops as it does when ctx ends, and
+// returns the error, which wraps net.ErrClosed or the errno.
+func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
+	l, err := s.newLoop(ctx, pc)
+	if err != nil {
+		pc.Close() // Serve closes what it is given, whatever happens
+		return err
+	}
+	return l.serve(ctx)
+}

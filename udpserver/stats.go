@@ -1,0 +1,133 @@
+package udpserver
+
+import "reflect"
+
+// Stats is what a Server has done, over all its sockets. It is a snapshot in
+// plain numbers, and marshals as JSON.
+//
+// When nothing runs, Received is the sum of Handled and of each kind of drop.
+type Stats struct {
+	// Running is how many handlers run now. After Serve has returned it is 0,
+	// or the number of those that the *sockets.DrainError lists as abandoned
+	// and that have not ended since.
+	Running uint64
+	// Received is how many datagrams were read, BytesIn how many bytes they
+	// had; of a truncated one only the part that was taken.
+	Received, BytesIn uint64
+	// Handled is how many handlers have ended. Of these Failed returned an
+	// error and Panicked ended by a panic or runtime.Goexit; Drained began
+	// after a stop had.
+	Handled, Failed, Panicked, Drained uint64
+	// Dropped counts the datagrams that were received and not handled.
+	Dropped Drops
+	// Sent is how many datagrams the system has taken from Reply and SendTo,
+	// BytesOut how many bytes they had.
+	Sent, BytesOut uint64
+	// Unsent counts those that it did not take.
+	Unsent SendErrors
+	// ReadErrors is how many times reading failed, for other reasons than a
+	// truncated datagram.
+	ReadErrors uint64
+}
+
+// Drops counts datagrams that were received and not handled.
+type Drops struct {
+	// Truncated were longer than Server.MaxSize.
+	Truncated uint64
+	// PortZero came from port 0, where no reply can go.
+	PortZero uint64
+	// Self came from the socket that they came to; to answer them would never
+	// end.
+	Self uint64
+	// Stopped had been read when the grace period of a stop was over, and no
+	// handler was free for them.
+	Stopped uint64
+}
+
+// Drop is why a datagram was dropped.
+type Drop uint8
+
+// The reasons for a drop, as Drops counts them.
+const (
+	DropTruncated Drop = iota
+	DropPortZero
+	DropSelf
+	DropStopped
+)
+
+// String returns the reason in words.
+func (d Drop) String() string {
+	switch d {
+	case DropTruncated:
+		return "truncated"
+	case DropPortZero:
+		return "from port 0"
+	case DropSelf:
+		return "from this socket itself"
+	case DropStopped:
+		return "stopped"
+	}
+	return "invalid"
+}
+
+func (d *Drops) counter(why Drop) *uint64 {
+	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Stopped}[why]
+}
+
+// Total is the sum of all kinds.
+func (d Drops) Total() uint64 { return d.Truncated + d.PortZero + d.Self + d.Stopped }
+
+// SendErrors counts the datagrams that could not be sent, by what was wrong.
+type SendErrors struct {
+	// Peer concern one destination: an ICMP message, a firewall, no route.
+	Peer uint64
+	// Resource: the system was short of buffers, or the link down.
+	Resource uint64
+	// Argument: the destination can't be reached from this kind of socket.
+	Argument uint64
+	// TooLong: more bytes than the path takes.
+	TooLong uint64
+	// Other are all the rest, a closed socket among them.
+	Other uint64
+}
+
+// Total is the sum of all kinds.
+func (e SendErrors) Total() uint64 { return e.Peer + e.Resource + e.Argument + e.TooLong + e.Other }
+
+// add adds e to d.
+func (d *Drops) add(e Drops) { addFields(reflect.ValueOf(d).Elem(), reflect.ValueOf(e)) }
+
+// stats is the loop's share.
+func (l *loop) stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.counts
+	l.sends.into(&s)
+	return s
+}
+
+// Stats returns what the server has done so far. It is safe at any time.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := s.past
+	for l := range s.loops {
+		sum.add(l.stats())
+	}
+	return sum
+}
+
+// add adds t to s, field by field.
+func (s *Stats) add(t Stats) {
+	addFields(reflect.ValueOf(s).Elem(), reflect.ValueOf(t))
+}
+
+func addFields(sum, v reflect.Value) {
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			addFields(sum.Field(i), f)
+		} else {
+			sum.Field(i).SetUint(sum.Field(i).Uint() + f.Uint())
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package udpserver
+
+import (
+	"sync"
+	"time"
+
+	"example.com/sockets"
+	"example.com/sockets/internal/drain"
+	"example.com/sockets/internal/udpio"
+)
+
+// worker is a goroutine that handles datagrams, one after the other, and takes
+// its turn at reading. It owns the buffer its datagram is in: a batch that was
+// read is free for the next read although one of its handlers blocks.
+type worker struct {
+	drain.Entry
+	loop  *loop
+	wake  chan struct{} // one element: stop being parked
+	short [shortBuffer]byte
+	long  []byte     // instead of short, for a long datagram
+	data  []byte     // the datagram's part of either
+	pool  []Datagram // made, and not used yet
+
+	// Under the loop's lock.
+	slot    bool              // it may run a handler
+	busy    bool              // it has claimed a datagram and not settled its count
+	outcome outcome           // of the handler that has ended
+	polls   bool              // it has the read turn
+	lost    bool              // abandoned while it was reading
+	state   sockets.Straggler // what it was doing when it was cut off
+
+	mu      sync.Mutex
+	current *Datagram // the one whose handler runs
+	route   udpio.Route
+	began   time.Time
+}
+
+type outcome uint8
+
+const (
+	fine outcome = iota
+	failed
+	panicked
+)
+
+const (
+	// shortBuffer is what every worker has: what fits into an Ethernet
+	// frame, and more than most protocols send. Longer datagrams get one of
+	// maxSize, for as long as their handler runs.
+	shortBuffer = 2048
+	// chunk is how many Datagrams are allocated together.
+	chunk = 16
+	// parked is how many workers without work a loop keeps, and how many
+	// spare buffers.
+	parked = 16
+)
+
+// run handles datagrams until nothing is left to do.
+func (w *worker) run() {
+	defer w.exit()
+	w.loop.arrived()
+	for w.next() {
+		w.handle()
+	}
+}
+
+// next claims a datagram. If there is none it takes the read turn, and if that is
+// taken it parks. It reports false when the worker should end.
+func (w *worker) next() bool {
+	l := w.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.settleLocked()
+	for {
+		switch {
+		case l.cutOff, l.ended && len(l.batch) == 0:
+			return false
+		case len(l.batch) > 0 && w.takeSlotLocked():
+			w.claimLocked()
+			l.followLocked()
+			return true
+		case l.turnTaken:
+			if !w.parkLocked() {
+				return false
+			}
+		case len(l.batch) > 0:
+			l.takeTurnLocked(w.waitForSlot)
+		default:
+			w.dropSlotLocked() // one socket's silence must not hold another's handler up
+			w.polls = true
+			l.takeTurnLocked(l.read)
+			w.polls = false
+		}
+	}
+}
+
+// claimLocked takes the first datagram of the batch.
+func (w *worker) claimLocked() {
+	l := w.loop
+	p := &l.batch[0]
+	w.fillLocked(p.Data)
+	d := w.datagram()
+	*d = Datagram{
+		From: endpoint(p.Route), To: l.local,
+		Data: w.data, Truncated: p.Truncated,
+		worker: w,
+	}
+	w.mu.Lock()
+	w.current, w.route, w.began = d, p.Route, l.readAt
+	w.mu.Unlock()
+	l.batch = l.batch[1:]
+	w.busy, w.outcome = true, fine
+	l.counts.Running++
+	if l.draining {
+		l.counts.Drained++
+	}
+}
+
+// datagram returns one that nobody has a pointer to. A Datagram that a handler
+// has seen is left to the garbage collector: were it used again, a handler that
+// kept it would reply to somebody else.
+func (w *worker) datagram() *Datagram {
+	if len(w.pool) == 0 {
+		w.pool = make([]Datagram, chunk)
+	}
+	d := &w.pool[0]
+	if !w.loop.private {
+		w.pool = w.pool[1:]
+	}
+	return d
+}
+
+// fillLocked copies p into the worker's buffer.
+func (w *worker) fillLocked(p []byte) {
+	buf := w.short[:]
+	if len(p) > len(buf) {
+		w.long = w.loop.longBufferLocked()
+		buf = w.long
+	}
+	w.data = buf[:copy(buf, p):len(p)]
+}
+
+// settleLocked counts the handler that has ended, and gives a long buffer back.
+func (w *worker) settleLocked() {
+	l := w.loop
+	if !w.busy {
+		return
+	}
+	w.busy = false
+	l.counts.Running--
+	l.counts.Handled++
+	switch w.outcome {
+	case failed:
+		l.counts.Failed++
+	case panicked:
+		l.counts.Panicked++
+	}
+	if w.long != nil {
+		l.keepBufferLocked(w.long)
+		w.long = nil
+	}
+}
+
+// takeSlotLocked reports whether the worker may run a handler. It keeps its slot
+// from one datagram to the next, unless another socket's worker waits for one.
+func (w *worker) takeSlotLocked() bool {
+	slots := &w.loop.server.slots
+	if w.slot && slots.wanted() {
+		w.dropSlotLocked()
+	}
+	if !w.slot {
+		w.slot = slots.try()
+	}
+	return w.slot
+}
+
+func (w *worker) waitForSlot() {
+	w.slot = w.loop.server.slots.wait(w.loop.turn, w.loop.cut)
+}
+
+func (w *worker) dropSlotLocked() {
+	if w.slot {
+		w.slot = false
+		w.loop.server.slots.release()
+	}
+}
+
+// parkLocked waits to be woken, or reports false if enough workers wait already.
+func (w *worker) parkLocked() bool {
+	l := w.loop
+	w.dropSlotLocked()
+	if len(l.idle) >= parked {
+		return false
+	}
+	l.idle = append(l.idle, w)
+	l.mu.Unlock()
+	<-w.wake
+	l.mu.Lock()
+	l.waking = false
+	return true
+}
+
+// exit is the last thing a worker does, after a Goexit in the handler too.
+func (w *worker) exit() {
+	l := w.loop
+	if l.leave(w) {
+		l.server.remove(l)
+	}
+	l.set.Remove(&w.Entry)
+}
