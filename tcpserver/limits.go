@@ -1,7 +1,6 @@
 package tcpserver
 
 import (
-	"log/slog"
 	"time"
 
 	"example.com/sockets/internal/guard"
@@ -44,7 +43,7 @@ const (
 	otherFiles   = 64    // for the rest of the process
 )
 
-func (l Limits) conns(log *slog.Logger) int {
+func (l Limits) conns() int {
 	if l.Conns != 0 {
 		return l.Conns
 	}
@@ -52,9 +51,7 @@ func (l Limits) conns(log *slog.Logger) int {
 	if !ok {
 		return unknownConns
 	}
-	n := max(leastConns, int(min(files/2, mostConns+otherFiles))-otherFiles)
-	log.Info("limit on connections chosen", "conns", n, "open_files", files)
-	return n
+	return max(leastConns, int(min(files/2, mostConns+otherFiles))-otherFiles)
 }
 
 // Timeouts bound what a Server waits for. In each, 0 is the stated default and a

@@ -136,11 +136,11 @@ func (l *loop) serveQueue(queue []net.Conn) {
 	}
 }
 
-// Drain wakes Accept, which has moments to take what is queued.
+// Drain wakes Accept, so that serve goes on to the queue.
 func (l *loop) Drain() {
 	l.stop()
 	d, ok := l.ln.(deadliner)
-	if l.run.server.Shared || !ok || d.SetDeadline(time.Now().Add(queueWait)) != nil {
+	if l.run.server.Shared || !ok || d.SetDeadline(time.Now()) != nil {
 		l.close()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/sockets"
+	"example.com/sockets/addr"
 	"example.com/sockets/internal/drain"
 	"example.com/sockets/internal/guard"
 )
@@ -86,6 +87,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	loops, stop := errgroup.WithContext(ctx)
 	l := newLoop(r, ln)
 	r.set.Add(&l.entry, l)
+	r.log.Info("serving", "local", ln.Addr(), "reach", reach(l.local), "conns", s.slots.limit())
 	loops.Go(l.serve)
 
 	<-stop.Done()
@@ -95,6 +97,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		err = errors.Join(loops.Wait(), err)
 	}
 	return err
+}
+
+// reach says who can dial the server, which is the first surprise of many users.
+func reach(local addr.Endpoint) string {
+	if !local.IsValid() {
+		return "this machine only"
+	}
+	return local.Reach()
 }
 
 // run is one call of Serve.
@@ -116,7 +126,7 @@ func (s *Server) begin(ctx context.Context) *run {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	s.once.Do(func() { s.slots = newSlots(s.Limits.conns(r.log)) })
+	s.once.Do(func() { s.slots = newSlots(s.Limits.conns()) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.runs = append(s.runs, r)

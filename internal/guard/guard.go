@@ -53,7 +53,7 @@ type Guard struct {
 
 	read, written atomic.Int64 // bytes moved
 	moved         atomic.Int64 // the instant at which the last byte moved
-	lastWrite     atomic.Int64 // the instant of the last write, 0: none
+	lastWrite     atomic.Int64 // the instant of the last write, negative: none
 
 	mu                    sync.Mutex
 	conn                  net.Conn // whose deadlines are set
@@ -92,10 +92,22 @@ const (
 // Init makes g watch over conn. Values come from parent, which ends nothing.
 func (g *Guard) Init(parent context.Context, conn net.Conn, l *Limits) {
 	g.parent, g.limits, g.start = parent, l, time.Now()
-	g.raw = conn
+	g.raw = bottom(conn)
+	g.lastWrite.Store(-1)
 	g.userRead, g.userWrite = never, never
 	g.drainAt, g.callAt = never, never
 	g.setConnLocked(conn)
+}
+
+// bottom is the connection under all layers that show what is below them.
+func bottom(conn net.Conn) net.Conn {
+	for {
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = over.NetConn()
+	}
 }
 
 func (g *Guard) setConnLocked(conn net.Conn) {

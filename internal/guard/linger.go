@@ -49,7 +49,7 @@ func (g *Guard) MustLinger(within time.Duration) bool {
 	over := g.ended != nil || g.eof
 	g.mu.Unlock()
 	wrote := time.Duration(g.lastWrite.Load())
-	if over || wrote == 0 || g.now()-wrote >= within {
+	if over || wrote < 0 || g.now()-wrote >= within {
 		return false
 	}
 	unread, ok := sockopt.Unread(g.raw)

@@ -98,7 +98,11 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 	case w == Trying:
 		sooner(since+look, ErrNothing)
 	case w == Next:
-		sooner(g.drainAt, ErrDraining)
+		drainAt := g.drainAt
+		if drainAt != never && g.read.Load() > 0 {
+			drainAt = min(drainAt, since) // what it gave was for the first message
+		}
+		sooner(drainAt, ErrDraining)
 		g.soonerIdle(sooner, since)
 	case w == Own && !g.parks: // otherwise it is busy between two idle points
 		if g.drainAt != never {
