@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"time"
@@ -15,6 +16,8 @@ type call struct {
 	timer *time.Timer
 	began time.Time
 	limit time.Time // zero: the context is the only one
+	id    uint64    // see Dialer.ID
+	named bool      // the request has one
 
 	// Guarded by UDP.mu.
 	request []byte // a copy for Match, which may run when the caller has left
@@ -38,7 +41,7 @@ type call struct {
 // ErrPortUnreachable. The error says how many attempts were made, and if nothing
 // was sent sockets.NotSent is true. Datagrams that answer nothing do not end it.
 //
-// Without Dialer.Match one call runs at a time and the others wait, which counts
+// Without Dialer.Match or Dialer.ID one call runs at a time and the others wait, which counts
 // as their time, and after one that failed or was sent again the local port is
 // changed, so that no late reply can answer the next.
 func (u *UDP) Call(ctx context.Context, request []byte) (reply []byte, err error) {
@@ -67,6 +70,9 @@ func (u *UDP) begin(ctx context.Context, request []byte) *call {
 	if u.d.Match != nil {
 		c.request = append(c.request[:0], request...)
 	}
+	if u.d.ID != nil {
+		c.id, c.named = u.d.ID(request)
+	}
 	c.began = time.Now()
 	if _, ok := ctx.Deadline(); !ok && u.d.timeout() > 0 {
 		c.limit = c.began.Add(u.d.timeout())
@@ -80,7 +86,7 @@ func (u *UDP) enter(ctx context.Context, c *call) error {
 	if ctx.Err() != nil {
 		return operr.OfContext(ctx)
 	}
-	if u.d.Match == nil {
+	if !u.d.concurrent() {
 		c.timer.Reset(c.until(c.limit))
 		select {
 		case u.turn <- struct{}{}:
@@ -92,8 +98,28 @@ func (u *UDP) enter(ctx context.Context, c *call) error {
 			return net.ErrClosed
 		}
 	}
+	return u.register(c)
+}
+
+var (
+	errNoID   = errors.New("the request has no id")
+	errSameID = errors.New("a call in flight has the same id")
+)
+
+// register puts c in flight.
+func (u *UDP) register(c *call) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.d.ID != nil {
+		switch _, taken := u.named[c.id]; {
+		case !c.named:
+			return errNoID
+		case taken:
+			c.named = false // the name is the other's
+			return errSameID
+		}
+		u.named[c.id] = c
+	}
 	for _, p := range u.paths {
 		c.tries = append(c.tries, try{path: p, rtt: p.rtt, failures: p.failures})
 	}
@@ -103,7 +129,7 @@ func (u *UDP) enter(ctx context.Context, c *call) error {
 
 // leave ends the turn.
 func (u *UDP) leave() {
-	if u.d.Match == nil {
+	if !u.d.concurrent() {
 		<-u.turn
 	}
 }
@@ -147,6 +173,7 @@ func (u *UDP) end(c *call, err error) ([]byte, error) {
 	u.mu.Lock()
 	if i := slices.Index(u.inFlight, c); i >= 0 {
 		u.inFlight = slices.Delete(u.inFlight, i, i+1)
+		u.forgetLocked(c)
 	}
 	reply := c.reply
 	if c.done {
@@ -156,7 +183,7 @@ func (u *UDP) end(c *call, err error) ([]byte, error) {
 		u.stats.Failed++
 		err = u.callErrorLocked(c, err)
 	}
-	if u.d.Match == nil {
+	if !u.d.concurrent() {
 		u.retireLocked(c, err != nil)
 	}
 	var losers []*socket
@@ -169,6 +196,17 @@ func (u *UDP) end(c *call, err error) ([]byte, error) {
 	u.mu.Unlock()
 	closeAll(losers)
 	return reply, err
+}
+
+// forgetLocked frees the id of c, but remembers that it was one: replies to it
+// are late, not strange.
+func (u *UDP) forgetLocked(c *call) {
+	if u.d.ID == nil {
+		return
+	}
+	delete(u.named, c.id)
+	u.ended[u.nEnded%len(u.ended)] = c.id
+	u.nEnded++
 }
 
 // retireLocked gives up the local ports at which a reply to c may still arrive:

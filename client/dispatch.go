@@ -14,6 +14,11 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 	limit := u.maxReply()
 	cut := len(data) > limit
 	data = data[:min(len(data), limit)]
+	var id uint64
+	var named bool
+	if u.d.ID != nil {
+		id, named = u.d.ID(data)
+	}
 	u.mu.Lock()
 	u.stats.Received++
 	if cut {
@@ -21,11 +26,11 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 	}
 	s.path.trouble = nil
 	var losers []*socket
-	switch c := u.matchLocked(s, data); {
+	switch c := u.matchLocked(s, data, id, named); {
 	case c != nil:
 		u.stats.Answers++
 		u.answerLocked(c, s.path, data, cut, now)
-	case s.retired, !u.pairing && len(u.inFlight) == 0:
+	case s.retired, named && u.wasLocked(id), !u.pairing && len(u.inFlight) == 0:
 		u.stats.Late++
 	case !u.pairing:
 		u.stats.Unmatched++
@@ -37,12 +42,19 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 	closeAll(losers)
 }
 
-// matchLocked returns the call that data, which came to s, answers. It lets go of
-// mu while Match runs.
-func (u *UDP) matchLocked(s *socket, data []byte) *call {
+// matchLocked returns the call that data, which came to s and has that id if it
+// is named, answers. It lets go of mu while Match runs.
+func (u *UDP) matchLocked(s *socket, data []byte, id uint64, named bool) *call {
 	switch {
+	case u.d.ID != nil:
+		if c := u.named[id]; named && c != nil {
+			s.scan = append(s.scan[:0], c)
+			return u.searchLocked(s.scan, data)
+		}
+		return nil
 	case u.d.Match != nil:
-		return u.searchLocked(data)
+		s.scan = append(s.scan[:0], u.inFlight...)
+		return u.searchLocked(s.scan, data)
 	case s.retired || len(u.inFlight) == 0:
 		return nil
 	}
@@ -53,16 +65,18 @@ func (u *UDP) matchLocked(s *socket, data []byte) *call {
 	return c
 }
 
-// searchLocked asks Match about every call in flight, the oldest first. They are
-// pinned meanwhile: Match needs their requests.
-func (u *UDP) searchLocked(data []byte) *call {
-	all := slices.Clone(u.inFlight)
+// searchLocked asks Match, if there is one, about each of the calls in turn. They
+// are pinned meanwhile: Match needs their requests.
+func (u *UDP) searchLocked(all []*call, data []byte) *call {
 	for _, c := range all {
 		c.pins++
 	}
-	u.mu.Unlock()
-	i := slices.IndexFunc(all, func(c *call) bool { return u.d.Match(c.request, data) })
-	u.mu.Lock()
+	i := 0
+	if u.d.Match != nil {
+		u.mu.Unlock()
+		i = slices.IndexFunc(all, func(c *call) bool { return u.d.Match(c.request, data) })
+		u.mu.Lock()
+	}
 	var found *call
 	if i >= 0 && !all[i].left && !all[i].done {
 		found = all[i]
@@ -71,7 +85,13 @@ func (u *UDP) searchLocked(data []byte) *call {
 		c.pins--
 		u.recycleLocked(c)
 	}
+	clear(all)
 	return found
+}
+
+// wasLocked reports whether id is one of the last calls that have ended.
+func (u *UDP) wasLocked(id uint64) bool {
+	return slices.Contains(u.ended[:min(u.nEnded, len(u.ended))], id)
 }
 
 // answerLocked ends c with what came over p.

@@ -19,6 +19,8 @@ type socket struct {
 	net.Conn
 	path  *path
 	local addr.Endpoint
+	scan  []*call // the reader's own, used again
+
 	// Guarded by UDP.mu.
 	retired bool // what comes here is too late
 	broken  bool // its reader has ended

@@ -23,18 +23,21 @@ var ErrPortUnreachable = errors.New("port unreachable: no process has it")
 // them has answered, which is then kept.
 type UDP struct {
 	d       Dialer        // a copy: a configuration is not changed in use
-	turn    chan struct{} // one slot: the call in progress, without Match
+	turn    chan struct{} // one slot: the call in progress, if there are turns
 	closed  chan struct{}
 	inbox   chan letter    // for Receive
 	readers sync.WaitGroup // one per socket; added to under mu, while open
 
 	mu       sync.Mutex
 	isClosed bool
-	pairing  bool    // Send or Receive is in use: what answers no call is kept
-	paths    []*path // never empty
-	chosen   *path   // the one that answered
-	inFlight []*call // the oldest first
-	idle     []*call // to be used again
+	pairing  bool             // Send or Receive is in use: what answers no call is kept
+	paths    []*path          // never empty
+	chosen   *path            // the one that answered
+	inFlight []*call          // the oldest first
+	idle     []*call          // to be used again
+	named    map[uint64]*call // of those in flight, by Dialer.ID
+	ended    []uint64         // the ids of the last ones that were, a ring
+	nEnded   int
 	stats    Stats
 }
 
@@ -56,6 +59,10 @@ type letter struct {
 	err  error
 }
 
+// endedLen is how many ids are remembered, to tell a late reply from a strange
+// one.
+const endedLen = 256
+
 // inboxLen is how many datagrams wait for Receive; what comes on top is dropped
 // and counted, as the kernel does.
 const inboxLen = 64
@@ -71,6 +78,9 @@ func (d *Dialer) DialUDP(ctx context.Context, address string) (*UDP, error) {
 		turn:   make(chan struct{}, 1),
 		closed: make(chan struct{}),
 		inbox:  make(chan letter, inboxLen),
+	}
+	if d.ID != nil {
+		u.named, u.ended = make(map[uint64]*call), make([]uint64, endedLen)
 	}
 	r := Report{Address: address, Start: time.Now()}
 	err := u.addPaths(ctx, &r)

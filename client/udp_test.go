@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -268,4 +269,11 @@ func TestUDPLocal(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// udpConn is what *net.UDPConn has beyond net.PacketConn, for tests that count
+// allocations.
+type udpConn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 }

@@ -15,7 +15,7 @@ type Stats struct {
 	Received   int64 `json:"received"`   // datagrams
 	Answers    int64 `json:"answers"`    // ended a call
 	Kept       int64 `json:"kept"`       // went to Receive
-	Late       int64 `json:"late"`       // nobody waited any more
+	Late       int64 `json:"late"`       // nobody waited for them any more
 	Unmatched  int64 `json:"unmatched"`  // answer none of the calls in flight
 	Overflowed int64 `json:"overflowed"` // too many waited for Receive
 	Truncated  int64 `json:"truncated"`  // of all received, longer than MaxReply
