@@ -22,7 +22,7 @@ const callTimeout = 10 * time.Second
 //
 // The end of ctx ends the call within milliseconds, with an error that matches
 // ctx.Err and context.Cause. A ctx without a deadline is given the Timeout of the
-// Dialer that made c, or 10 s.
+// Dialer that made c, or 10 s, to which the wait for other calls counts.
 //
 // When NotSent(err) is true nothing was written, and the connection is as before.
 // Otherwise the peer may have executed the request, and its reply may still come:
@@ -33,17 +33,17 @@ func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	if ctx.Err() != nil {
 		return nil, c.unsent(operr.OfContext(ctx))
 	}
-	if err := c.calling.take(ctx); err != nil {
+	until := c.callUntil(ctx)
+	if err := c.calling.takeUntil(ctx, until); err != nil {
 		return nil, c.unsent(err)
 	}
 	defer c.calling.leave()
-	if err := c.writing.take(ctx); err != nil {
+	if err := c.writing.takeUntil(ctx, until); err != nil {
 		return nil, c.unsent(err)
 	}
-	end := c.guard.BeginCall(ctx, c.limit)
+	end := c.guard.BeginCall(ctx, until)
 	defer end()
 	sent, err := c.writeMessage(request)
-	c.writing.leave()
 	if !sent {
 		return nil, c.unsent(err)
 	}
@@ -59,6 +59,15 @@ func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	err = c.fail("call", err)
 	c.guard.Break(err)
 	return nil, err
+}
+
+// callUntil is when a call that begins now ends at the latest; the zero time means
+// that only ctx says.
+func (c *Conn) callUntil(ctx context.Context) time.Time {
+	if _, ok := ctx.Deadline(); ok || c.limit < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(c.limit)
 }
 
 var errNoReply = fmt.Errorf("%w: the peer ended its sending before it replied", io.ErrUnexpectedEOF)

@@ -32,6 +32,7 @@ type Conn struct {
 	large    *bufpool.Buffer // where unread bytes are, if not in small
 	r, w     int             // the unread bytes are those between
 	skipping bool            // the rest of a message that was too long
+	midway   bool            // a read ended inside a message, whose clock runs on
 
 	writing turn
 	calling turn
@@ -149,9 +150,7 @@ func (c *Conn) Abort(cause error) {
 // arrive. On TLS it sends close_notify and the FIN that crypto/tls leaves out.
 // errors.ErrUnsupported means that the connection has no half-close.
 func (c *Conn) CloseWrite() error {
-	if err := c.writing.take(nil); err != nil {
-		return err
-	}
+	c.writing.take()
 	defer c.writing.leave()
 	return c.fail("close write", c.guard.CloseWrite())
 }
@@ -169,7 +168,7 @@ func (c *Conn) Upgrade(ctx context.Context, f func(net.Conn) (net.Conn, error)) 
 	if n := c.w - c.r; n > 0 {
 		return c.fail("upgrade", fmt.Errorf("%d bytes were read ahead, which the peer sent before the upgrade", n))
 	}
-	if err := c.writing.take(ctx); err != nil {
+	if err := c.writing.takeUntil(ctx, time.Time{}); err != nil {
 		return c.fail("upgrade", err)
 	}
 	defer c.writing.leave()

@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -77,10 +78,17 @@ func (c *Conn) sendFile(r io.Reader, left int64) (n int64, err error) {
 }
 
 func (c *Conn) sendSlice(part *io.LimitedReader) (int64, error) {
-	_ = c.writing.take(nil)
+	c.writing.take()
 	defer c.writing.leave()
 	return c.guard.Transfer(func(to net.Conn) (int64, error) {
-		return to.(io.ReaderFrom).ReadFrom(part)
+		before := part.N
+		n, err := to.(io.ReaderFrom).ReadFrom(part)
+		if lost := before - part.N - n; err != nil && lost > 0 {
+			// The kernel would not, and the net package copied: to go
+			// on from here would leave a hole.
+			err = fmt.Errorf("%d bytes were read and not written: %v", lost, err)
+		}
+		return n, err
 	})
 }
 
@@ -107,12 +115,16 @@ func (c *Conn) moveTo(w io.Writer, left int64) (n int64, err error) {
 			}
 		}
 		unread := c.buffer()[c.r:c.w]
-		k, err := w.Write(unread[:min(int64(len(unread)), left)])
+		unread = unread[:min(int64(len(unread)), left)]
+		k, err := w.Write(unread)
 		c.r += k
 		n += int64(k)
 		left -= int64(k)
 		if err != nil {
 			return n, err
+		}
+		if k < len(unread) {
+			return n, io.ErrShortWrite
 		}
 	}
 	return n, nil

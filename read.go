@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"example.com/sockets/internal/bufpool"
 	"example.com/sockets/internal/guard"
@@ -20,6 +21,9 @@ import (
 // direction for a while; one that also calls Await is idle there and nowhere else.
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.r < c.w {
+		if err := c.guard.Ended(); err != nil {
+			return 0, c.fail("read", err)
+		}
 		n := copy(p, c.buffer()[c.r:c.w])
 		c.r += n
 		return n, nil
@@ -44,7 +48,7 @@ func (c *Conn) Await() error {
 			return c.fail("await", err)
 		}
 	}
-	return nil
+	return c.fail("await", c.guard.Ended())
 }
 
 // ReadMessage reads one message, as the framing cuts them. The message is valid
@@ -61,14 +65,17 @@ func (c *Conn) ReadMessage() ([]byte, error) {
 
 // readMessage reads one message, whose first byte it awaits as first says.
 func (c *Conn) readMessage(first guard.Wait) ([]byte, error) {
-	if err := c.guard.Broken(); err != nil {
+	if err := c.guard.Over(); err != nil {
 		return nil, err
 	}
 	wait := first
 	if c.r < c.w || c.skipping {
-		c.guard.Begin()
+		if !c.midway {
+			c.guard.Begin()
+		}
 		wait = guard.InMessage
 	}
+	c.midway = false
 	for eof := false; ; {
 		m, need, err := c.next(eof)
 		if m != nil || err != nil {
@@ -81,6 +88,7 @@ func (c *Conn) readMessage(first guard.Wait) ([]byte, error) {
 		case err == nil:
 			wait = guard.InMessage
 		case err != io.EOF:
+			c.midway = wait == guard.InMessage
 			return nil, err
 		case c.skipping:
 			return nil, cutShort(c.w-c.r, need)
@@ -120,7 +128,7 @@ func (c *Conn) next(eof bool) (message []byte, need int, err error) {
 		case m == nil:
 			return []byte{}, 0, nil
 		default:
-			return m, 0, nil
+			return slices.Clip(m), 0, nil // to append to it must not harm the next
 		}
 	}
 	return nil, 0, nil
@@ -152,7 +160,7 @@ func (s skipped) Unwrap() error { return s.error }
 // SetFraming changes the protocol between messages: the next message is read, and
 // written, with f. Bytes that were read ahead are kept.
 func (c *Conn) SetFraming(f Framing) {
-	_ = c.writing.take(nil) // writers use the framing in their turn
+	c.writing.take() // writers use the framing in their turn
 	defer c.writing.leave()
 	c.framing = f
 }

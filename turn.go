@@ -3,6 +3,7 @@ package sockets
 import (
 	"context"
 	"sync"
+	"time"
 
 	"example.com/sockets/internal/operr"
 )
@@ -15,23 +16,31 @@ type turn struct {
 	slot chan struct{} // holds a token while the turn is taken
 }
 
-// take waits for the turn, at most until ctx ends; a nil ctx never does.
-func (t *turn) take(ctx context.Context) error {
+// take waits for the turn.
+func (t *turn) take() { _ = t.takeUntil(context.Background(), time.Time{}) }
+
+// takeUntil waits for the turn, at most until ctx ends or, unless it is zero, end
+// has come.
+func (t *turn) takeUntil(ctx context.Context, end time.Time) error {
 	t.once.Do(func() { t.slot = make(chan struct{}, 1) })
 	select {
 	case t.slot <- struct{}{}:
 		return nil
 	default:
 	}
-	if ctx == nil {
-		t.slot <- struct{}{}
-		return nil
+	var late <-chan time.Time
+	if !end.IsZero() {
+		timer := time.NewTimer(time.Until(end))
+		defer timer.Stop()
+		late = timer.C
 	}
 	select {
 	case t.slot <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return operr.OfContext(ctx)
+	case <-late:
+		return operr.ErrTimeout
 	}
 }
 

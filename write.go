@@ -9,7 +9,7 @@ import "example.com/sockets/internal/bufpool"
 // Concurrent writes do not mix. After a message was written in part every write
 // returns the error of that one.
 func (c *Conn) Write(p []byte) (int, error) {
-	_ = c.writing.take(nil)
+	c.writing.take()
 	defer c.writing.leave()
 	n, _, err := c.guard.Write(p)
 	return n, c.fail("write", err)
@@ -20,26 +20,27 @@ func (c *Conn) Write(p []byte) (int, error) {
 // and nothing was written. An error after the first byte is the end of all writing:
 // every later write returns it again.
 func (c *Conn) WriteMessage(p []byte) error {
-	_ = c.writing.take(nil)
-	defer c.writing.leave()
+	c.writing.take()
 	_, err := c.writeMessage(p)
 	return c.fail("write message", err)
 }
 
-// writeMessage reports whether any byte may have left. The caller has the turn.
+// writeMessage reports whether any byte may have left. The caller has the turn,
+// which ends here.
 func (c *Conn) writeMessage(p []byte) (sent bool, err error) {
+	defer c.writing.leave()
 	buf := bufpool.Get(len(p) + frameRoom)
 	defer buf.Free()
 	framed, err := c.framing.Append(buf.B[:0], p)
 	if err != nil {
 		return false, err
 	}
-	buf.B = framed // the larger one, if it had to grow
 	if _, sent, err = c.guard.Write(framed); sent && err != nil && c.guard.Broken() == nil {
 		c.guard.Break(c.fail("write message", err))
 	}
 	return sent, err
 }
 
-// frameRoom is what the framings of this package add to a message at most.
+// frameRoom is what the framings of this package add to a message at most. What a
+// user's makes beyond it is not lent again: it may be memory of its own.
 const frameRoom = 16

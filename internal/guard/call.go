@@ -12,10 +12,6 @@ import (
 func (g *Guard) Break(cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.breakLocked(cause)
-}
-
-func (g *Guard) breakLocked(cause error) {
 	if g.broken == nil {
 		g.broken = cause
 	}
@@ -30,21 +26,29 @@ func (g *Guard) Broken() error {
 	return g.broken
 }
 
-// BeginCall starts a call: what it reads and writes ends with ctx, or after limit
-// if ctx has no end of its own. The returned function ends the call.
-func (g *Guard) BeginCall(ctx context.Context, limit time.Duration) (end func()) {
+// Over is why no message can follow: the connection was closed on this side, or
+// the conversation is void.
+func (g *Guard) Over() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.callAt = never
-	if _, ok := ctx.Deadline(); !ok && limit > 0 {
-		g.callAt = g.now() + limit
+	if g.ended != nil {
+		return g.ended
 	}
+	return g.broken
+}
+
+// BeginCall starts a call: what it reads and writes ends with ctx, and at until if
+// that is not zero. The returned function ends the call.
+func (g *Guard) BeginCall(ctx context.Context, until time.Time) (end func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.callAt, g.callWhy = g.instant(until), operr.ErrTimeout
 	if ctx.Done() == nil {
 		return g.endCall
 	}
 	g.call++
 	this := g.call
-	stop := context.AfterFunc(ctx, func() { g.breakCall(this, operr.OfContext(ctx)) })
+	stop := context.AfterFunc(ctx, func() { g.cutCall(this, operr.OfContext(ctx)) })
 	return func() { stop(); g.endCall() }
 }
 
@@ -57,10 +61,15 @@ func (g *Guard) endCall() {
 	g.call++
 }
 
-func (g *Guard) breakCall(call uint32, cause error) {
+// cutCall ends what a call waits for. What that means for the conversation is for
+// the call to say: it knows whether anything was sent, and whether the reply came
+// in this very moment.
+func (g *Guard) cutCall(call uint32, cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.call == call {
-		g.breakLocked(cause)
+		g.callAt, g.callWhy = expired, cause
+		g.wakeReadLocked()
+		g.wakeWriteLocked()
 	}
 }

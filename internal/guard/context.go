@@ -37,7 +37,10 @@ func (c *Context) Done() <-chan struct{} { return c.ask().Done() }
 func (c *Context) Err() error {
 	c.ctxMu.Lock()
 	defer c.ctxMu.Unlock()
-	if c.over != nil {
+	switch {
+	case c.inner != nil:
+		return c.inner.Err() // not before Done is closed
+	case c.over != nil:
 		return context.Canceled
 	}
 	return nil
@@ -50,7 +53,7 @@ func (c *Context) ask() context.Context {
 	c.ctxMu.Lock()
 	defer c.ctxMu.Unlock()
 	if c.inner == nil {
-		ctx, cancel := context.WithCancelCause(c.parent)
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.parent))
 		c.inner = &cancelCtx{ctx, cancel}
 		if c.over != nil {
 			cancel(c.over)

@@ -73,8 +73,8 @@ func (g *Guard) wakeReadLocked() {
 	}
 }
 
-// armWriteLocked does the same for the write deadline. TLS is written exactly, as
-// an early end would be the end for good.
+// armWriteLocked does the same for the write deadline. All but sockets are written
+// exactly: for TLS an early end would be the end for good.
 func (g *Guard) armWriteLocked(at, now time.Duration) {
 	g.writeMoved = false
 	if g.armedWrite == at || g.kind == socket && now < g.armedWrite && g.armedWrite < at {
@@ -84,8 +84,10 @@ func (g *Guard) armWriteLocked(at, now time.Duration) {
 	g.writeMoved = false
 }
 
+// wakeWriteLocked makes a write that waits look again. Where none can be under way
+// the deadline stays: TLS may have to write for a read.
 func (g *Guard) wakeWriteLocked() {
-	if g.upgrading == nil {
+	if g.writing && g.upgrading == nil {
 		_ = g.setWriteLocked(expired)
 	}
 }

@@ -61,15 +61,17 @@ type Guard struct {
 	userRead, userWrite   time.Duration
 	armedRead, armedWrite time.Duration // what is set on conn
 	drainAt               time.Duration // from then on a stop ends what is idle
-	callAt                time.Duration // the end of a call that has no context to end it
+	callAt                time.Duration // the end of the call under way
 	began                 time.Duration // of the message being read
+	idle                  time.Duration // since when the first byte of the next is awaited
 	since                 time.Duration // when the read that waits began
 	writeSince            time.Duration // when the peer of a write last took a byte
 	ended                 error         // the connection is closed, and why
 	readEnd               error         // nothing more is read, and why
 	broken                error         // the conversation is void, and why
+	callWhy               error         // what callAt is the end of
 	draining              chan struct{} // made by the first who asks
-	call                  uint32        // counts calls; odd while one is under way
+	call                  uint32        // counts calls and ends of calls
 	kind                  kind
 	wait                  Wait
 	waiting               bool // a read waits
@@ -77,6 +79,7 @@ type Guard struct {
 	readMoved, writeMoved bool // the deadline was set by another than who waits
 	parks                 bool // the user tells idle from busy: Await or ReadMessage was called
 	eof                   bool // the peer has ended its sending
+	layered               bool // conn is not raw
 	upgrading             *probe
 }
 
@@ -92,21 +95,21 @@ const (
 // Init makes g watch over conn. Values come from parent, which ends nothing.
 func (g *Guard) Init(parent context.Context, conn net.Conn, l *Limits) {
 	g.parent, g.limits, g.start = parent, l, time.Now()
-	g.raw = bottom(conn)
+	g.raw, g.layered = bottom(conn)
 	g.lastWrite.Store(-1)
 	g.userRead, g.userWrite = never, never
-	g.drainAt, g.callAt = never, never
+	g.drainAt, g.callAt, g.idle = never, never, never
 	g.setConnLocked(conn)
 }
 
 // bottom is the connection under all layers that show what is below them.
-func bottom(conn net.Conn) net.Conn {
+func bottom(conn net.Conn) (raw net.Conn, layered bool) {
 	for {
 		over, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
-			return conn
+			return conn, layered
 		}
-		conn = over.NetConn()
+		conn, layered = over.NetConn(), true
 	}
 }
 
@@ -133,9 +136,14 @@ func (g *Guard) instant(t time.Time) time.Duration {
 
 // Conn is the connection on top, for options and for reading its state.
 func (g *Guard) Conn() net.Conn {
+	conn, _ := g.top()
+	return conn
+}
+
+func (g *Guard) top() (conn net.Conn, layered bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.conn
+	return g.conn, g.layered
 }
 
 // Drain asks for the end of the connection: once after has passed, waiting for
@@ -177,10 +185,16 @@ func (g *Guard) Draining() <-chan struct{} {
 
 // End closes the connection by force: its socket first, below TLS, whose own
 // close may wait for a peer that does not read. Whoever waits for the connection
-// gets cause, and the context ends with it. Only the first end counts.
+// gets cause, and the context ends with it. Only the first end counts, but a Close
+// that waits for the peer is cut short.
 func (g *Guard) End(cause error) {
-	if g.finish(cause) {
+	first := g.finish(cause)
+	conn, layered := g.top()
+	if first || layered {
 		_ = g.raw.Close()
+	}
+	if first && layered {
+		_ = conn.Close() // it may hold more than the socket
 	}
 }
 

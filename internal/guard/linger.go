@@ -33,7 +33,11 @@ func closeWrite(c net.Conn) error {
 	below, wrapped := c.(interface{ NetConn() net.Conn })
 	switch {
 	case wrapped:
-		return closeWrite(below.NetConn())
+		err := closeWrite(below.NetConn())
+		if ok && errors.Is(err, errors.ErrUnsupported) {
+			return nil // what is above said it in its own way
+		}
+		return err
 	case ok:
 		return nil
 	}

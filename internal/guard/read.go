@@ -52,8 +52,14 @@ func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, 
 	if err := g.readableLocked(w); err != nil {
 		return nil, err
 	}
+	if w == Trying && g.kind == foreign {
+		w = Own // it may not survive a deadline
+	}
 	if w == Next {
 		g.parks = true
+	}
+	if g.idle == never {
+		g.idle = since
 	}
 	now := g.now()
 	at, why := g.readLimit(w, since)
@@ -90,7 +96,7 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 			at, why = t, reason
 		}
 	}
-	sooner(g.callAt, operr.ErrTimeout)
+	sooner(g.callAt, g.callWhy)
 	moved := time.Duration(g.moved.Load())
 	switch {
 	case w == InMessage && g.limits.Message > 0:
@@ -103,12 +109,12 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 			drainAt = min(drainAt, since) // what it gave was for the first message
 		}
 		sooner(drainAt, ErrDraining)
-		g.soonerIdle(sooner, since)
+		g.soonerIdle(sooner, g.idle)
 	case w == Own && !g.parks: // otherwise it is busy between two idle points
 		if g.drainAt != never {
 			sooner(max(g.drainAt, moved+quiet), ErrDraining)
 		}
-		g.soonerIdle(sooner, max(since, moved))
+		g.soonerIdle(sooner, max(g.idle, moved))
 	}
 	return at, why
 }
@@ -123,7 +129,7 @@ func (g *Guard) soonerIdle(sooner func(time.Duration, error), since time.Duratio
 // when to try to read them.
 func (g *Guard) bytesMayWaitLocked(at *time.Duration, now time.Duration) bool {
 	n, ok := sockopt.Unread(g.raw)
-	if ok && n == 0 && g.conn == g.raw {
+	if ok && n == 0 && !g.layered {
 		return false
 	}
 	*at = now + look // TLS, or a wrapper, may hold bytes of its own
@@ -142,10 +148,16 @@ func (g *Guard) readEndsLocked(why error) error {
 }
 
 func (g *Guard) endRead(n int, err error, w Wait) error {
-	now := g.note(&g.read, n)
+	var now time.Duration
+	if n > 0 {
+		now = g.note(&g.read, n)
+	}
 	g.mu.Lock()
 	g.waiting = false
-	if w == Next || w == Reply {
+	if n > 0 {
+		g.idle = never
+	}
+	if n > 0 && (w == Next || w == Reply) {
 		g.began = now
 	}
 	if errors.Is(err, io.EOF) {

@@ -34,9 +34,14 @@ func (g *Guard) Upgrade(ctx context.Context, f func(net.Conn) (net.Conn, error))
 	}
 	stop := context.AfterFunc(ctx, func() { g.End(operr.OfContext(ctx)) })
 	next, err := f(p)
-	stop()
 	g.endUpgrade(p, next)
+	if !stop() {
+		g.End(operr.OfContext(ctx)) // at once, and not a moment later
+	}
 	if ended := g.Ended(); ended != nil {
+		if next != nil {
+			_ = next.Close() // the end may have come before it was known
+		}
 		return ended
 	}
 	if err != nil {
@@ -68,7 +73,10 @@ func (g *Guard) endUpgrade(p *probe, next net.Conn) {
 		next = g.conn
 	case net.Conn(p):
 		next = p.Conn // f only talked: nothing to put on top
+	default:
+		g.layered = true
 	}
 	g.setConnLocked(next)
+	g.idle = never // a handshake is no waiting
 	_, _ = g.setReadLocked(never), g.setWriteLocked(never)
 }

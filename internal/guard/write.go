@@ -38,7 +38,7 @@ func (g *Guard) Write(p []byte) (n int, sent bool, err error) {
 		case err == nil && k < len(part):
 			return n, sent, io.ErrShortWrite
 		case err == nil && n == len(p):
-			g.endWrite(sealed)
+			g.endWrite()
 			return n, true, nil
 		case err == nil:
 		case !isDeadline(err) || !g.fired(&g.armedWrite, &g.writeMoved):
@@ -110,10 +110,11 @@ func (g *Guard) writeExpired(since time.Duration) error {
 	return operr.ErrTimeout
 }
 
-// endWrite takes the deadline off a TLS connection: a read may have to write as
-// well (a key update, an alert), and must not find one that has passed.
-func (g *Guard) endWrite(sealed bool) {
-	if !sealed {
+// endWrite takes the deadline off a TLS connection, which a foreign one may be as
+// well: a read may have to write (a key update, an alert), and must not find one
+// that has passed.
+func (g *Guard) endWrite() {
+	if g.kind == socket { // it changes in the write turn alone
 		return
 	}
 	g.mu.Lock()
@@ -132,7 +133,10 @@ func (g *Guard) writableLocked() error {
 // writeLimit is when a write whose peer last took a byte at since ends
 // unfinished, and why.
 func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
-	at, why = min(g.userWrite, g.callAt), operr.ErrTimeout
+	at, why = g.userWrite, operr.ErrTimeout
+	if g.callAt < at {
+		at, why = g.callAt, g.callWhy
+	}
 	if l := g.limits.Write; l > 0 && since+l < at {
 		at, why = since+l, ErrWrite
 	}
