@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"example.com/sockets/addr"
-	"example.com/sockets/internal/operr"
 	"example.com/sockets/internal/udpio"
 )
 
@@ -48,21 +47,20 @@ var ErrReturned = errors.New("the handler of the datagram has returned")
 // closed (net.ErrClosed), if p is longer than a datagram can be
 // (sockets.ErrTooLong), or if the sender has no address.
 func (d *Datagram) Reply(p []byte) error {
-	l, r, err := d.origin("reply")
-	if err != nil {
-		return err
+	if d.kept != nil {
+		return d.kept.loop.send("reply", p, d.kept.route)
 	}
-	return l.send("reply", p, r)
+	return d.worker.send(d, "reply", p, nil)
 }
 
 // SendTo sends p to another process, from the socket that d came to. What is
 // said about Reply holds for SendTo.
 func (d *Datagram) SendTo(to addr.Endpoint, p []byte) error {
-	l, _, err := d.origin("send")
-	if err != nil {
-		return err
+	r := udpio.Route{Peer: to.AddrPort()}
+	if d.kept != nil {
+		return d.kept.loop.send("send", p, r)
 	}
-	return l.send("send", p, udpio.Route{Peer: to.AddrPort()})
+	return d.worker.send(d, "send", p, &r)
 }
 
 // Clone returns a copy of d, with Data of its own, that stays valid after the
@@ -70,29 +68,14 @@ func (d *Datagram) SendTo(to addr.Endpoint, p []byte) error {
 // closes the socket, and return net.ErrClosed from then on. Serve does not wait
 // for clones.
 func (d *Datagram) Clone() *Datagram {
-	l, r, err := d.origin("clone")
-	c := &Datagram{From: d.From, To: d.To, Data: bytes.Clone(d.Data), Truncated: d.Truncated}
-	if err == nil {
-		c.kept = &kept{l, r}
+	c := &Datagram{From: d.From, To: d.To, Data: bytes.Clone(d.Data), Truncated: d.Truncated, kept: d.kept}
+	if w := d.worker; w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c.worker = w // so that a clone made too late says so when it replies
+		if w.current == d {
+			c.kept = &kept{w.loop, w.route}
+		}
 	}
 	return c
-}
-
-// origin finds the socket that d came to and the way back to its sender. A
-// Datagram is never used for a second one if its handler could have kept the
-// pointer, so the worker's current one being d proves that the handler runs.
-func (d *Datagram) origin(op string) (*loop, udpio.Route, error) {
-	switch {
-	case d.kept != nil:
-		return d.kept.loop, d.kept.route, nil
-	case d.worker == nil:
-		return nil, udpio.Route{}, &operr.Error{Op: op, Local: d.To, Remote: d.From, Err: ErrReturned}
-	}
-	w := d.worker
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.current != d {
-		return nil, udpio.Route{}, &operr.Error{Op: op, Err: ErrReturned}
-	}
-	return w.loop, w.route, nil
 }

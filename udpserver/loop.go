@@ -61,7 +61,9 @@ type loop struct {
 	workers   int
 	idle      []*worker // those that are parked, the last to come is woken first
 	counts    Stats
-	spare     [][]byte // buffers for long datagrams
+	spare     [][]byte      // buffers for long datagrams
+	owing     []*worker     // those that collect what they send
+	outs      []udpio.Batch // empty ones
 }
 
 // maxSize is more than any datagram has: 65,507 bytes over IPv4, 65,527 over
@@ -79,7 +81,7 @@ func (s *Server) newLoop(ctx context.Context, pc net.PacketConn) (*loop, error) 
 	}
 	s.slots.limit(s.MaxHandlers)
 	l := &loop{
-		server: s, io: udpio.Open(pc, size), local: local,
+		server: s, io: udpio.Open(pc, size, udpio.Best), local: local,
 		handler: s.Handler, private: responds(s.Handler),
 		over: make(chan struct{}), woken: make(chan struct{}), cut: make(chan struct{}),
 		turn:  make(chan struct{}, 1),

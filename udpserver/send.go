@@ -17,8 +17,35 @@ type sends struct {
 	peer, resource, argument, tooLong, others atomic.Uint64
 }
 
-// send sends one datagram. A failure is not the caller's: it is counted and
-// traced, as one that is found out later has to be.
+// send sends a reply to d, or a datagram to somebody else if to is not nil. A
+// worker that has more of a batch before it collects what it has to send, until
+// the batch is done or somebody finds it stuck in a handler; see flushStuck.
+//
+// A Datagram is never used for a second one if its handler could have kept the
+// pointer, so the worker's current one being d proves that the handler runs.
+func (w *worker) send(d *Datagram, op string, p []byte, to *udpio.Route) error {
+	l := w.loop // of a zero Datagram that nobody received: a panic, as for a nil map
+	w.mu.Lock()
+	if w.current != d {
+		w.mu.Unlock()
+		return &operr.Error{Op: op, Local: l.local, Err: ErrReturned}
+	}
+	r := w.route
+	if to != nil {
+		r = *to
+	}
+	if w.collects && w.out.Add(p, r) {
+		w.mu.Unlock()
+		return nil
+	}
+	before := w.takeOutLocked() // what does not fit goes by itself, after what was first
+	w.mu.Unlock()
+	l.sendOut(before)
+	return l.send(op, p, r)
+}
+
+// send sends one datagram at once. A failure is not the caller's: it is counted
+// and traced, as one that is found out later has to be.
 func (l *loop) send(op string, p []byte, r udpio.Route) error {
 	switch {
 	case l.closed.Load():
@@ -28,7 +55,12 @@ func (l *loop) send(op string, p []byte, r udpio.Route) error {
 	case len(p) > maxPayload(r):
 		return l.sendError(op, r, sockets.ErrTooLong)
 	}
-	l.report(op, r, len(p), l.io.Write(p, r))
+	if err := l.io.Write(p, r); err != nil {
+		l.sendFailed(op, r, err)
+		return nil
+	}
+	l.sends.sent.Add(1)
+	l.sends.bytes.Add(uint64(len(p)))
 	return nil
 }
 
@@ -36,13 +68,8 @@ func (l *loop) sendError(op string, r udpio.Route, err error) error {
 	return &operr.Error{Op: op, Local: l.local, Remote: endpoint(r), Err: err}
 }
 
-// report counts a datagram of n bytes that was sent, or failed with err.
-func (l *loop) report(op string, r udpio.Route, n int, err error) {
-	if err == nil {
-		l.sends.sent.Add(1)
-		l.sends.bytes.Add(uint64(n))
-		return
-	}
+// sendFailed counts and traces a datagram that could not be sent.
+func (l *loop) sendFailed(op string, r udpio.Route, err error) {
 	l.sends.counter(udpio.Classify(err)).Add(1)
 	if t := l.server.Trace; t != nil && t.ReplyFailed != nil {
 		t.ReplyFailed(endpoint(r), l.sendError(op, r, err))

@@ -2,6 +2,7 @@ package udpserver
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -101,5 +102,12 @@ func (s *slots) release() {
 	s.line.Add(-1)
 }
 
-// wanted reports whether somebody waits for a slot.
-func (s *slots) wanted() bool { return s.line.Load() > 0 }
+// wanted reports whether somebody waits for a slot by another turn than own.
+func (s *slots) wanted(own chan struct{}) bool {
+	if s.line.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.queue, func(turn chan struct{}) bool { return turn != own })
+}

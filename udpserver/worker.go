@@ -23,16 +23,19 @@ type worker struct {
 
 	// Under the loop's lock.
 	slot    bool              // it may run a handler
+	owes    bool              // it is in the loop's list of those that collect
 	busy    bool              // it has claimed a datagram and not settled its count
 	outcome outcome           // of the handler that has ended
 	polls   bool              // it has the read turn
 	lost    bool              // abandoned while it was reading
 	state   sockets.Straggler // what it was doing when it was cut off
 
-	mu      sync.Mutex
-	current *Datagram // the one whose handler runs
-	route   udpio.Route
-	began   time.Time
+	mu       sync.Mutex
+	current  *Datagram // the one whose handler runs
+	route    udpio.Route
+	began    time.Time
+	collects bool        // what is sent goes into out
+	out      udpio.Batch // nil if nothing was collected
 }
 
 type outcome uint8
@@ -75,6 +78,8 @@ func (w *worker) next() bool {
 		switch {
 		case l.cutOff, l.ended && len(l.batch) == 0:
 			return false
+		case w.owes && (len(l.batch) == 0 || l.turnTaken):
+			l.flushLocked(w)
 		case len(l.batch) > 0 && w.takeSlotLocked():
 			w.claimLocked()
 			l.followLocked()
@@ -83,6 +88,8 @@ func (w *worker) next() bool {
 			if !w.parkLocked() {
 				return false
 			}
+		case len(l.owing) > 0: // stuck in handlers
+			l.flushLocked(l.owing...)
 		case len(l.batch) > 0:
 			l.takeTurnLocked(w.waitForSlot)
 		default:
@@ -105,10 +112,11 @@ func (w *worker) claimLocked() {
 		Data: w.data, Truncated: p.Truncated,
 		worker: w,
 	}
+	l.batch = l.batch[1:]
 	w.mu.Lock()
 	w.current, w.route, w.began = d, p.Route, l.readAt
+	w.collectLocked()
 	w.mu.Unlock()
-	l.batch = l.batch[1:]
 	w.busy, w.outcome = true, fine
 	l.counts.Running++
 	if l.draining {
@@ -165,7 +173,7 @@ func (w *worker) settleLocked() {
 // from one datagram to the next, unless another socket's worker waits for one.
 func (w *worker) takeSlotLocked() bool {
 	slots := &w.loop.server.slots
-	if w.slot && slots.wanted() {
+	if w.slot && slots.wanted(w.loop.turn) {
 		w.dropSlotLocked()
 	}
 	if !w.slot {
@@ -203,6 +211,7 @@ func (w *worker) parkLocked() bool {
 // exit is the last thing a worker does, after a Goexit in the handler too.
 func (w *worker) exit() {
 	l := w.loop
+	l.flush(w)
 	if l.leave(w) {
 		l.server.remove(l)
 	}

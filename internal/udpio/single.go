@@ -41,12 +41,14 @@ type (
 // single reads and writes one datagram per call, on any net.PacketConn.
 type single struct {
 	pc       net.PacketConn
+	udp      *net.UDPConn // pc, if it is one
 	from     addrPortReader
 	to       addrPortWriter
 	msgFrom  msgReader
 	msgTo    msgWriter
 	size     int
 	buf      []byte
+	oob      []byte // where the control messages of a datagram go; nil: none are wanted
 	one      [1]Packet
 	draining bool
 	started  time.Time
@@ -57,6 +59,10 @@ func newSingle(pc net.PacketConn, size int) *single {
 	// One byte more than is wanted shows, on every system and every kind of
 	// socket, that there was more. Flags would do so on some only.
 	s := &single{pc: pc, size: size, buf: make([]byte, size+1), started: time.Now()}
+	s.udp, _ = pc.(*net.UDPConn)
+	if raw := rawConn(pc); s.udp != nil && raw != nil && isWildcard(pc) && enableControl(raw) {
+		s.oob = make([]byte, controlSize)
+	}
 	s.from, _ = pc.(addrPortReader)
 	s.to, _ = pc.(addrPortWriter)
 	s.msgFrom, _ = pc.(msgReader)
@@ -86,7 +92,9 @@ func (s *single) Read() ([]Packet, error) {
 func (s *single) read() (n int, r Route, err error) {
 	switch {
 	case s.msgFrom != nil:
-		n, _, _, r.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, nil)
+		var oobn int
+		n, oobn, _, r.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, s.oob)
+		parseControl(s.oob[:oobn], &r)
 	case s.from != nil:
 		n, r.Peer, err = s.from.ReadFromUDPAddrPort(s.buf)
 	default:
@@ -103,14 +111,25 @@ func (s *single) read() (n int, r Route, err error) {
 func (s *single) Write(p []byte, r Route) error {
 	s.armWrite()
 	n, err := s.write(p, r)
+	if r.Source.IsValid() && sourceGone(err) {
+		r.Source = netip.Addr{}
+		n, err = s.write(p, r)
+	}
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite // a datagram is sent whole or not at all
 	}
 	return err
 }
 
+// NewBatch implements Conn.
+func (s *single) NewBatch(func(Route, error)) Batch { return nil }
+
 func (s *single) write(p []byte, r Route) (n int, err error) {
 	switch {
+	case r.Source.IsValid() && s.udp != nil:
+		// Not through the interface, for which the message would escape.
+		var space [controlSize]byte
+		n, _, err = s.udp.WriteMsgUDPAddrPort(p, appendControl(space[:0], r), r.Peer)
 	case s.msgTo != nil && r.Peer.IsValid():
 		n, _, err = s.msgTo.WriteMsgUDPAddrPort(p, nil, r.Peer)
 	case s.to != nil && r.Peer.IsValid():

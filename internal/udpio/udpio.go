@@ -18,6 +18,9 @@ type Conn interface {
 	// Write sends p as one datagram, without keeping it. It waits at most
 	// WriteWait for room in the socket's buffer.
 	Write(p []byte, r Route) error
+	// NewBatch returns a Batch for this socket, nil if the engine would send
+	// one by one anyway. failed is called by Send for what could not be sent.
+	NewBatch(failed func(r Route, err error)) Batch
 	// Interrupt makes a Read that waits, and every later one, fail with
 	// os.ErrDeadlineExceeded. An error means that only Close can do that.
 	Interrupt() error
@@ -47,10 +50,48 @@ type Route struct {
 	// is not one of the Internet's; then Raw says who it is.
 	Peer netip.AddrPort
 	Raw  net.Addr
+	// Asked is the address that Peer has sent to. It is invalid where that is
+	// not known, and on a socket that is bound to one address.
+	Asked netip.Addr
+	// Source is the address a reply must leave from to be recognised: Asked,
+	// except that a broadcast or multicast is answered from the host's own
+	// address. Invalid: the system chooses.
+	Source netip.Addr
+	// Index is the number of the interface that Asked was received on, 0 if
+	// that is not known.
+	Index int
 }
+
+// Batch collects datagrams that are sent together. It belongs to one goroutine
+// at a time.
+type Batch interface {
+	// Add copies p into the batch, or reports false if there is no room.
+	Add(p []byte, r Route) bool
+	// Len is how many datagrams the batch holds.
+	Len() int
+	// Send sends them and empties the batch. One that fails does not keep the
+	// others. It returns how many were taken, and their bytes.
+	Send() (sent, bytes int)
+}
+
+// Engine is a way to do it.
+type Engine uint8
+
+// The engines.
+const (
+	Best   Engine = iota // the fastest that pc and the system have
+	Single               // one datagram per system call, on any net.PacketConn
+	Multi                // many per system call; where that is impossible, Single
+)
 
 // Open returns the engine that suits pc. Datagrams longer than size bytes come
 // truncated.
-func Open(pc net.PacketConn, size int) Conn {
-	return newSingle(pc, size)
+func Open(pc net.PacketConn, size int, e Engine) Conn {
+	s := newSingle(pc, size)
+	if e != Single {
+		if m := openMulti(s); m != nil {
+			return m
+		}
+	}
+	return s
 }

@@ -1,0 +1,163 @@
+package udpio
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// most is how many datagrams a system call moves at most. Beyond this the gain
+// is lost in the noise, and the last reply waits for the first.
+const most = 64
+
+// gap is what is left between two buffers of a batch. Their distance is then no
+// power of two, with which all would compete for the same lines of the cache.
+const gap = 320
+
+// header is the system's struct mmsghdr. The compiler pads it as C does.
+type header struct {
+	unix.Msghdr
+	n uint32
+}
+
+// multi reads and writes many datagrams per system call, without allocating. The
+// calls don't block: where they would, the runtime's poller waits.
+type multi struct {
+	*single // for what is not batched
+	raw     syscall.RawConn
+	zones   *zones
+
+	// The state of one read, which its callback uses: a closure made for
+	// each would be allocated.
+	headers [most]header
+	vectors [most]unix.Iovec
+	names   [most]unix.RawSockaddrInet6
+	control []byte // controlSize bytes for each; nil: none are wanted
+	bufs    []byte // all of them
+	packets [most]Packet
+	n       int
+	errno   syscall.Errno
+	wait    func(fd uintptr) bool
+	try     func(fd uintptr)
+}
+
+// openMulti returns nil if s is not a socket of the net package itself: the
+// system call would pass a wrapper by.
+func openMulti(s *single) Conn {
+	pc, ok := s.pc.(*net.UDPConn)
+	if !ok || pc.RemoteAddr() != nil {
+		return nil
+	}
+	raw, err := pc.SyscallConn()
+	if err != nil || !hasMulti(raw) {
+		return nil
+	}
+	m := &multi{single: s, raw: raw, zones: newZones()}
+	s.buf = nil
+	m.wait = func(fd uintptr) bool { m.receive(fd); return m.errno != unix.EAGAIN }
+	m.try = m.receive
+	m.layOut()
+	return m
+}
+
+// hasMulti asks the system with a call for no messages. Old kernels, sandboxes
+// and emulators don't have it.
+func hasMulti(raw syscall.RawConn) (ok bool) {
+	err := raw.Control(func(fd uintptr) {
+		var h header
+		for _, call := range []uintptr{unix.SYS_RECVMMSG, unix.SYS_SENDMMSG} {
+			_, _, e := unix.Syscall6(call, fd, uintptr(unsafe.Pointer(&h)), 0, unix.MSG_DONTWAIT, 0, 0)
+			ok = e == 0 || e == unix.EAGAIN
+			if !ok {
+				return
+			}
+		}
+	})
+	return ok && err == nil
+}
+
+// layOut points the headers at their buffers, once and for all.
+func (m *multi) layOut() {
+	stride := (m.size+63)&^63 + gap
+	m.bufs = make([]byte, most*stride) // touched as far as datagrams reach
+	if m.oob != nil {
+		m.control = make([]byte, most*controlSize)
+	}
+	for i := range m.headers {
+		h := &m.headers[i]
+		m.vectors[i].Base = &m.bufs[i*stride]
+		m.vectors[i].SetLen(m.size)
+		h.Iov = &m.vectors[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&m.names[i]))
+		m.packets[i].Data = m.bufs[i*stride : i*stride+m.size]
+		if m.control != nil {
+			h.Control = &m.control[i*controlSize]
+		}
+		m.reset(i)
+	}
+	m.n = 0
+}
+
+// reset makes the i-th header ready for a read: the system has overwritten the
+// lengths.
+func (m *multi) reset(i int) {
+	h := &m.headers[i]
+	h.Namelen = unix.SizeofSockaddrInet6
+	if m.control != nil {
+		h.SetControllen(controlSize)
+	}
+}
+
+// Read implements Conn.
+func (m *multi) Read() ([]Packet, error) {
+	for i := range m.n {
+		m.reset(i)
+	}
+	m.n = 0
+	var err error
+	if m.draining {
+		err = m.raw.Control(m.try)
+	} else {
+		err = m.raw.Read(m.wait)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case m.errno == unix.EAGAIN:
+		return nil, os.ErrDeadlineExceeded
+	case m.errno != 0:
+		return nil, os.NewSyscallError("recvmmsg", m.errno)
+	}
+	for i := range m.n {
+		m.decode(i)
+	}
+	return m.packets[:m.n], nil
+}
+
+func (m *multi) receive(fd uintptr) {
+	for {
+		n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.headers[0])), most, unix.MSG_DONTWAIT, 0, 0)
+		if e == unix.EINTR {
+			continue
+		}
+		if m.errno = e; e == 0 {
+			m.n = int(n)
+		}
+		return
+	}
+}
+
+// decode makes the i-th packet of what the system has filled in.
+func (m *multi) decode(i int) {
+	h, p := &m.headers[i], &m.packets[i]
+	p.Route = Route{Peer: m.zones.addrPort(&m.names[i])}
+	if m.control != nil {
+		parseControl(m.control[i*controlSize:][:h.Controllen], &p.Route)
+	}
+	p.Data = p.Data[:m.size][:min(int(h.n), m.size)]
+	p.Truncated = h.Flags&unix.MSG_TRUNC != 0
+}
