@@ -168,7 +168,8 @@ func Random(seed uint64, o Odds) Fault {
 			v.copies++
 		}
 		if hit("delay", o.Delay) {
-			v.delay += time.Duration(at.chance(seed, p.N, "delay by") * float64(o.MaxDelay))
+			extra := time.Duration(at.chance(seed, p.N, "delay by") * float64(o.MaxDelay))
+			v.delay += extra.Truncate(time.Microsecond)
 		}
 	}}
 }

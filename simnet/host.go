@@ -32,7 +32,7 @@ func (h *Host) Addr() netip.Addr { return h.source(netip.IPv4Unspecified()) }
 
 // Listen is net.ListenConfig.Listen on this host, for "tcp", "tcp4" and "tcp6".
 // The host in address may be empty (every address), a literal or a host's name;
-// port 0 takes a free port from 49152 up (RFC 6335). Errors are *net.OpError and
+// the port is a number, and 0 takes a free one from 49152 up (RFC 6335). Errors are *net.OpError and
 // match syscall.EADDRINUSE or syscall.EADDRNOTAVAIL as the real ones do. ctx is
 // not looked at: nothing here waits.
 //
@@ -119,12 +119,14 @@ func (h *Host) resolve(network, transport, address string, listen bool) (netip.A
 	return netip.AddrPortFrom(addr, port), nil
 }
 
+// parsePort takes numbers only: names are in a file, and what reads it can't be
+// used from several synctest bubbles.
 func parsePort(network, service string) (uint16, error) {
-	if port, err := strconv.ParseUint(service, 10, 16); err == nil {
-		return uint16(port), nil
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return 0, &net.DNSError{Err: "unknown port", Name: network + "/" + service, IsNotFound: true}
 	}
-	port, err := net.LookupPort(network, service)
-	return uint16(port), err
+	return uint16(port), nil
 }
 
 func (h *Host) lookup(family, name string, listen bool) (netip.Addr, error) {

@@ -138,7 +138,8 @@ func (p *path) cross(now time.Time, size int, seed uint64) (arrive time.Time, ca
 	}
 	arrive = leaves.Add(l.Latency)
 	if l.Jitter > 0 {
-		arrive = arrive.Add(time.Duration(p.chance(seed, p.sent, "jitter") * float64(l.Jitter)))
+		extra := time.Duration(p.chance(seed, p.sent, "jitter") * float64(l.Jitter))
+		arrive = arrive.Add(extra.Truncate(time.Microsecond))
 	}
 	if arrive.Before(p.latest) {
 		arrive = p.latest
