@@ -13,9 +13,10 @@ import (
 	"example.com/sockets/addr"
 )
 
-// checkRefusal checks what every refusal promises: its type, a bounded message
-// without control characters, and a suggestion that is itself accepted.
-func checkRefusal(t *testing.T, in string, err error) {
+// checkRefusal checks what every refusal for transport tr promises: its type, a
+// bounded message without control characters, and a suggestion that is itself
+// accepted.
+func checkRefusal(t *testing.T, tr addr.Transport, in string, err error) {
 	t.Helper()
 	var e *addr.ParseError
 	if !errors.As(err, &e) {
@@ -31,7 +32,7 @@ func checkRefusal(t *testing.T, in string, err error) {
 	}
 	if quoted, ok := strings.CutPrefix(e.Hint, "did you mean "); ok {
 		s, qerr := strconv.Unquote(strings.TrimSuffix(quoted, "?"))
-		if _, _, serr := addr.Split(addr.TCP, s); qerr != nil || serr != nil {
+		if _, _, serr := addr.Split(tr, s); qerr != nil || serr != nil {
 			t.Errorf("%.80q: the suggestion %s is refused: %v", in, quoted, errors.Join(qerr, serr))
 		}
 	}
@@ -71,7 +72,7 @@ func FuzzParse(f *testing.F) {
 		host, port, serr := addr.Split(addr.TCP, in)
 		e, err := addr.Parse(addr.TCP, in)
 		if serr != nil {
-			checkRefusal(t, in, serr)
+			checkRefusal(t, addr.TCP, in, serr)
 			if err == nil {
 				t.Errorf("Parse accepts %q, Split says %v", in, serr)
 			}
@@ -81,7 +82,7 @@ func FuzzParse(f *testing.F) {
 			checkLiteral(t, e, host, port)
 			return
 		}
-		checkRefusal(t, in, err)
+		checkRefusal(t, addr.TCP, in, err)
 		checkHostName(t, host)
 		if !errors.Is(err, addr.ReasonNotLiteral) {
 			t.Errorf("Split accepts %q, Parse says %v", in, err)
@@ -126,13 +127,14 @@ func FuzzUnmarshalText(f *testing.F) {
 	f.Add([]byte("127.0.0.1:80/tcp"))
 	f.Add([]byte("[fe80::1%eth0]:domain/udp"))
 	f.Add([]byte("[::ffff:127.0.0.1]:80/TCP"))
+	f.Add([]byte("127.0.0.1%0:domain/udp"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		noQueries(t)
 		before := addr.MustParse(addr.UDP, "192.0.2.1:1")
 		e := before
 		switch err := e.UnmarshalText(text); {
 		case err != nil:
-			checkRefusal(t, string(text), err)
+			checkRefusal(t, 0, string(text), err)
 			if e != before {
 				t.Errorf("%q changed the endpoint to %v and failed: %v", text, e, err)
 			}

@@ -22,7 +22,7 @@ func hint(t Transport, s string, e *ParseError) string {
 	if example := withPort(t, s, e.Reason); example != "" {
 		return "write " + strconv.Quote(example) + ", or port 0 to let the system choose one"
 	}
-	if i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }); e.Reason == ReasonBadHost && i >= 0 {
+	if e.Reason == ReasonBadHost && strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return `write the name's ASCII form, which begins with "xn--" (punycode)`
 	}
 	return advice[e.Reason]
@@ -64,7 +64,7 @@ var advice = [...]string{
 }
 
 // repairs are tried in order; one that does not apply returns what does not
-// read well.
+// read well. The last row gives the table a place for every reason.
 var repairs = [...][]func(string) string{
 	ReasonControl:    {strings.TrimSpace},
 	ReasonScheme:     {trimScheme, trimPath, urlPort},
@@ -142,7 +142,7 @@ func trimSpaces(s string) string {
 // trimPrefix drops the length of an address prefix: "10.0.0.1/24:80".
 func trimPrefix(s string) string {
 	slash, colon := strings.IndexByte(s, '/'), strings.LastIndexByte(s, ':')
-	if slash < 0 || colon < slash {
+	if slash <= 0 || colon < slash {
 		return s
 	}
 	return s[:slash] + s[colon:]
@@ -160,7 +160,7 @@ func plainZone(s string) string {
 	if end < 0 {
 		end = strings.LastIndexByte(s, ':')
 	}
-	if zone < 0 || end < zone {
+	if zone <= 0 || end < zone {
 		return s
 	}
 	return s[:zone] + s[end:]

@@ -9,8 +9,8 @@ import (
 
 // ParseError says what is wrong with an address, where, and how to repair it.
 // It matches its Reason by [errors.Is]. Its message is one line of bounded
-// length with every control character escaped, safe for a log, whatever the
-// input was.
+// length with every control character escaped, whatever the input was; it does
+// show the input, with any password that somebody wrote into an address.
 type ParseError struct {
 	Input  string // the address, cut after 64 bytes; may contain anything, so print it quoted
 	Reason Reason // the kind of mistake
