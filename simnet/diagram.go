@@ -8,9 +8,13 @@ import (
 	"time"
 )
 
-// arrowWidth is the room between the two lifelines of a diagram; with the times
-// the whole fits into 72 columns, and the remarks stand beyond.
-const arrowWidth = 42
+const (
+	// arrowWidth is the room between the two lifelines of a diagram; with the times
+	// the whole fits into 72 columns, and the remarks stand beyond.
+	arrowWidth = 42
+	// part is how far an arrow gets that has no other end.
+	part = 27
+)
 
 // Diagram is Trace().Diagram().
 func (n *Network) Diagram() string { return n.Trace().Diagram() }
@@ -99,17 +103,17 @@ func (p *pair) marks(e Event) []mark {
 	note := e.remark()
 	switch {
 	case e.Fate == Lost && e.came == 0:
-		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", "X", 26, sent, "", note)}}
+		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", "X", part-1, sent, "", note)}}
 	case e.Fate == InFlight:
-		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "- ", "", 26, sent, "", join(note, "in flight"))}}
+		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "- ", "", part, sent, "", join(note, "in flight"))}}
 	case e.Fate != Delivered:
 		note = join(note, e.Fate.String())
 	}
 	if !p.crossed(e) {
 		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", ">", arrowWidth, sent, came, note)}}
 	}
-	leaves := p.line(e, "--- "+e.Label+" ", "- ", "", 26, sent, "", note)
-	arrives := p.line(e, strings.Repeat(" ", arrowWidth-26)+"- ", "- ", " "+e.Label+" -->", arrowWidth, "", came, "")
+	leaves := p.line(e, "--- "+e.Label+" ", "- ", "", part, sent, "", note)
+	arrives := p.line(e, strings.Repeat(" ", arrowWidth-part+1)+"- ", "- ", e.Label+" -->", arrowWidth, "", came, "")
 	return []mark{{e.At, e.sent, leaves}, {e.Arrived, e.came, arrives}}
 }
 
@@ -129,12 +133,15 @@ func (p *pair) line(e Event, start, fill, tip string, width int, sent, came, not
 	if room < 0 {
 		start, room = start[:max(0, len(start)+room)], 0
 	}
-	arrow := start + strings.Repeat(fill, room/len(fill)+1)[:room] + tip
+	arrow := start + strings.Repeat(fill, room/len(fill)) + tip
+	if missing := width - len(arrow); missing > 0 && tip != "" {
+		arrow = " " + arrow // at the open end of a dashed line
+	}
 	left, right := sent, came
 	if e.From == p.right {
 		left, right = came, sent
 		arrow = mirror(arrow, e.Label)
-		arrow = strings.Repeat(" ", max(0, arrowWidth-len(arrow))) + arrow
+		arrow = fmt.Sprintf("%*s", arrowWidth, arrow)
 	}
 	line := fmt.Sprintf("%9s |%-*s| %-9s %s", left, arrowWidth, arrow, right, note)
 	return strings.TrimRight(line, " ")

@@ -1,0 +1,9 @@
+module example.com/sockets/internal/interop/nettest
+
+go 1.26.0
+
+require example.com/sockets v0.0.0
+
+require golang.org/x/net v0.62.0
+
+replace example.com/sockets => ../../..
