@@ -85,6 +85,11 @@ func appendControl(b []byte, r Route) []byte {
 		b = append(b, a[:]...)
 		b = binary.NativeEndian.AppendUint32(b, outIndex(r))
 	}
+	return padded(b)
+}
+
+// padded makes room for another message after the last.
+func padded(b []byte) []byte {
 	for len(b)%int(align) != 0 {
 		b = append(b, 0)
 	}

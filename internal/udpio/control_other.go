@@ -19,4 +19,4 @@ func appendControl([]byte, Route) []byte { return nil }
 
 func sourceGone(error) bool { return false }
 
-func openMulti(*single) Conn { return nil }
+func openMulti(*single, bool) Conn { return nil }

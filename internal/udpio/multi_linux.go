@@ -2,7 +2,9 @@ package udpio
 
 import (
 	"net"
+	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -26,9 +28,11 @@ type header struct {
 // multi reads and writes many datagrams per system call, without allocating. The
 // calls don't block: where they would, the runtime's poller waits.
 type multi struct {
-	*single // for what is not batched
-	raw     syscall.RawConn
-	zones   *zones
+	*single  // for what is not batched
+	raw      syscall.RawConn
+	zones    *zones
+	family   uint16      // what the socket takes addresses as
+	coupling atomic.Bool // trains may be sent
 
 	// The state of one read, which its callback uses: a closure made for
 	// each would be allocated.
@@ -46,7 +50,7 @@ type multi struct {
 
 // openMulti returns nil if s is not a socket of the net package itself: the
 // system call would pass a wrapper by.
-func openMulti(s *single) Conn {
+func openMulti(s *single, trains bool) Conn {
 	pc, ok := s.pc.(*net.UDPConn)
 	if !ok || pc.RemoteAddr() != nil {
 		return nil
@@ -56,6 +60,7 @@ func openMulti(s *single) Conn {
 		return nil
 	}
 	m := &multi{single: s, raw: raw, zones: newZones()}
+	m.ask(trains)
 	s.buf = nil
 	m.wait = func(fd uintptr) bool { m.receive(fd); return m.errno != unix.EAGAIN }
 	m.try = m.receive
@@ -77,6 +82,24 @@ func hasMulti(raw syscall.RawConn) (ok bool) {
 		}
 	})
 	return ok && err == nil
+}
+
+// ask finds out what the socket is.
+func (m *multi) ask(trains bool) {
+	_ = m.raw.Control(func(fd uintptr) {
+		family, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
+		if err != nil {
+			family = unix.AF_INET6
+		}
+		m.family = uint16(family)
+		_, err = unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
+		m.coupling.Store(trains && err == nil)
+	})
+}
+
+// reaches reports whether the socket's family can reach a.
+func (m *multi) reaches(a netip.Addr) bool {
+	return a.Is4() || a.Is6() && m.family == unix.AF_INET6
 }
 
 // layOut points the headers at their buffers, once and for all.

@@ -82,6 +82,7 @@ const (
 	Best   Engine = iota // the fastest that pc and the system have
 	Single               // one datagram per system call, on any net.PacketConn
 	Multi                // many per system call; where that is impossible, Single
+	Trains               // Multi, and datagrams to one peer cross the system as one
 )
 
 // Open returns the engine that suits pc. Datagrams longer than size bytes come
@@ -89,7 +90,7 @@ const (
 func Open(pc net.PacketConn, size int, e Engine) Conn {
 	s := newSingle(pc, size)
 	if e != Single {
-		if m := openMulti(s); m != nil {
+		if m := openMulti(s, e != Multi); m != nil {
 			return m
 		}
 	}
