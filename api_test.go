@@ -173,6 +173,36 @@ func oneLine(fset *token.FileSet, n any) string {
 	return space.ReplaceAllString(b.String(), " ")
 }
 
+// TestLayers: who may import whom. The root knows addr and internal packages; the
+// packages above it know the root and not one another; users get nothing heavy.
+func TestLayers(t *testing.T) {
+	const module = "example.com/sockets"
+	may := map[string][]string{
+		".":         {"/addr", "/internal/"},
+		"addr":      {},
+		"tcpserver": {"", "/addr", "/internal/"},
+		"udpserver": {"", "/addr", "/internal/"},
+		"client":    {"", "/addr", "/internal/"},
+		"simnet":    {"/addr", "/internal/"},
+	}
+	for dir, allowed := range may {
+		pkg, err := build.ImportDir(dir, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range pkg.Imports {
+			rest, ours := strings.CutPrefix(path, module)
+			ok := slices.ContainsFunc(allowed, func(a string) bool {
+				return rest == a || strings.HasSuffix(a, "/") && strings.HasPrefix(rest, a)
+			})
+			heavy := path == "net/http" || path == "expvar" || path == "math/rand" || path == "testing"
+			if ours && !ok || heavy {
+				t.Errorf("%s imports %s", dir, path)
+			}
+		}
+	}
+}
+
 // TestQuickstarts: each quickstart in the README is one of the programs that are
 // built with the module, and its main has at most nine lines.
 func TestQuickstarts(t *testing.T) {
