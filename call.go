@@ -43,7 +43,7 @@ func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	}
 	end := c.guard.BeginCall(ctx, until)
 	defer end()
-	sent, err := c.writeMessage(request)
+	sent, err := c.writeMessage("call", request)
 	if !sent {
 		return nil, c.unsent(err)
 	}

@@ -121,7 +121,10 @@ func TestMessagesLoop(t *testing.T) {
 	}{
 		{"EOF", func(_ *sockets.Conn, _ *guard.Guard, there net.Conn) { there.Close() }, nil},
 		{"drain", func(_ *sockets.Conn, g *guard.Guard, _ net.Conn) { g.Drain(0) }, nil},
-		{"EOF inside", func(_ *sockets.Conn, _ *guard.Guard, there net.Conn) { _, _ = io.WriteString(there, "half"); there.Close() }, io.ErrUnexpectedEOF},
+		{"EOF inside", func(_ *sockets.Conn, _ *guard.Guard, there net.Conn) {
+			_, _ = io.WriteString(there, "half")
+			there.Close()
+		}, io.ErrUnexpectedEOF},
 		{"abort", func(c *sockets.Conn, _ *guard.Guard, _ net.Conn) { c.Abort(odd) }, odd},
 		{"close", func(c *sockets.Conn, _ *guard.Guard, _ net.Conn) { c.Close() }, net.ErrClosed},
 		{"timeout", func(c *sockets.Conn, _ *guard.Guard, _ net.Conn) { _ = c.SetReadDeadline(time.Now()) }, context.DeadlineExceeded},

@@ -21,13 +21,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 // every later write returns it again.
 func (c *Conn) WriteMessage(p []byte) error {
 	c.writing.take()
-	_, err := c.writeMessage(p)
+	_, err := c.writeMessage("write message", p)
 	return c.fail("write message", err)
 }
 
-// writeMessage reports whether any byte may have left. The caller has the turn,
-// which ends here.
-func (c *Conn) writeMessage(p []byte) (sent bool, err error) {
+// writeMessage reports whether any byte may have left. The caller, which does op,
+// has the turn, which ends here.
+func (c *Conn) writeMessage(op string, p []byte) (sent bool, err error) {
 	defer c.writing.leave()
 	buf := bufpool.Get(len(p) + frameRoom)
 	defer buf.Free()
@@ -35,8 +35,9 @@ func (c *Conn) writeMessage(p []byte) (sent bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if _, sent, err = c.guard.Write(framed); sent && err != nil && c.guard.Broken() == nil {
-		c.guard.Break(c.fail("write message", err))
+	if _, sent, err = c.guard.Write(framed); sent && err != nil {
+		err = c.fail(op, err)
+		c.guard.Break(err)
 	}
 	return sent, err
 }

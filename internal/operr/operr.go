@@ -44,6 +44,11 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Is makes a timeout match in both of its forms, whichever the cause has: the net
+// package reports a dial's as context.DeadlineExceeded, a read's as
+// os.ErrDeadlineExceeded.
+func (e *Error) Is(target error) bool { return isForm(target) && IsTimeout(e.Err) }
+
 // NotSent reports whether it is proved that no byte of a request has left.
 func (e *Error) NotSent() bool { return e.Unsent }
 
@@ -72,9 +77,7 @@ func IsTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// ErrTimeout is a user's deadline that has passed. The net package reports a
-// dial's as context.DeadlineExceeded and a read's as os.ErrDeadlineExceeded;
-// this one is both.
+// ErrTimeout is a user's deadline that has passed, in both forms.
 var ErrTimeout error = timeout{}
 
 type timeout struct{}
@@ -82,7 +85,10 @@ type timeout struct{}
 func (timeout) Error() string   { return "deadline exceeded" }
 func (timeout) Timeout() bool   { return true }
 func (timeout) Temporary() bool { return true }
-func (timeout) Is(target error) bool {
+
+func (timeout) Is(target error) bool { return isForm(target) }
+
+func isForm(target error) bool {
 	return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded
 }
 
