@@ -3,9 +3,12 @@
 package client_test
 
 import (
+	"context"
+	"net"
 	"testing"
 	"time"
 
+	"example.com/sockets"
 	"example.com/sockets/client"
 )
 
@@ -51,5 +54,36 @@ func TestRTTAllocs(t *testing.T) {
 	var sum time.Duration
 	if n := testing.AllocsPerRun(100, func() { rtt.Sample(ms, 1); sum += rtt.Timeout() }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A call through a pool allocates its reply, and what the connection does: the
+// watcher of the call, and the two errors with which Await says that it was woken.
+func TestPoolCallAllocs(t *testing.T) {
+	ln := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		c := sockets.NewConn(nc, nil)
+		defer c.Close()
+		for line := range c.Messages() {
+			c.WriteMessage(line)
+		}
+	}()
+	defer func() { ln.Close(); <-served }()
+	p := &client.Pool{Address: ln.Addr().String()}
+	defer p.Close()
+	request, ctx := []byte("hello"), context.Background()
+	n := testing.AllocsPerRun(500, func() {
+		if _, err := p.Call(ctx, request); err != nil {
+			t.Error(err)
+		}
+	})
+	if n > 4 {
+		t.Errorf("%v allocations per call, want at most 4", n)
 	}
 }

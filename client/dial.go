@@ -32,6 +32,12 @@ func DialTCP(ctx context.Context, address string) (*sockets.Conn, error) {
 // sockets.NotSent, and tells whether time ran out (sockets.IsTimeout) or ctx
 // ended, with the cause of that. ctx has no effect once DialTCP has returned.
 func (d *Dialer) DialTCP(ctx context.Context, address string) (*sockets.Conn, error) {
+	c, _, err := d.dialTCP(ctx, address)
+	return c, err
+}
+
+// dialTCP is DialTCP, with a way to ask why the conversation is void, if it is.
+func (d *Dialer) dialTCP(ctx context.Context, address string) (*sockets.Conn, func() error, error) {
 	r := Report{Address: address, Start: time.Now()}
 	nc, err := d.dial(ctx, &r)
 	r.Took = time.Since(r.Start)
@@ -39,22 +45,16 @@ func (d *Dialer) DialTCP(ctx context.Context, address string) (*sockets.Conn, er
 		d.Report(r)
 	}
 	if err != nil {
-		return nil, &DialError{Report: r, Err: err}
+		return nil, nil, &DialError{Report: r, Err: err}
 	}
-	c, _ := connhook.New(nc, connhook.Options{Framing: d.Framing, Call: d.Timeout})
-	return c.(*sockets.Conn), nil
+	c, g := connhook.New(nc, connhook.Options{Framing: d.Framing, Call: d.Timeout})
+	return c.(*sockets.Conn), g.Broken, nil
 }
 
 // dial tries until it succeeds or Retry, ctx or the kind of the failure says that
 // it is enough.
 func (d *Dialer) dial(ctx context.Context, r *Report) (net.Conn, error) {
-	wait := backoff.Backoff{
-		Min: max(orDefault(d.Retry.First, firstTimeout), granularity),
-		Max: orDefault(d.Retry.Max, maxTimeout),
-	}
-	if wait.Max == 0 {
-		wait.Max = forever
-	}
+	wait := d.pauses()
 	for round := 1; ; round++ {
 		nc, err := d.round(ctx, r)
 		if err == nil || ctx.Err() != nil || !d.again(round) || !isPassingDial(err) {
@@ -64,6 +64,18 @@ func (d *Dialer) dial(ctx context.Context, r *Report) (net.Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// pauses are those between dials that fail.
+func (d *Dialer) pauses() backoff.Backoff {
+	b := backoff.Backoff{
+		Min: max(orDefault(d.Retry.First, firstTimeout), granularity),
+		Max: orDefault(d.Retry.Max, maxTimeout),
+	}
+	if b.Max == 0 {
+		b.Max = forever
+	}
+	return b
 }
 
 func (d *Dialer) again(round int) bool {

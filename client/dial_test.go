@@ -419,7 +419,7 @@ type named struct {
 func (n named) LocalAddr() net.Addr { return n.local }
 
 // counter counts the connections that are open.
-type counter struct{ n atomic.Int64 }
+type counter struct{ n, most atomic.Int64 }
 
 type counted struct {
 	net.Conn
@@ -434,7 +434,9 @@ func (c *counter) dial(dial func(context.Context, string, string) (net.Conn, err
 		if err != nil {
 			return nil, err
 		}
-		c.n.Add(1)
+		n := c.n.Add(1)
+		for m := c.most.Load(); n > m && !c.most.CompareAndSwap(m, n); m = c.most.Load() {
+		}
 		return counted{nc, sync.OnceValue(func() error { c.n.Add(-1); return nc.Close() })}, nil
 	}
 }

@@ -37,21 +37,19 @@ func (d *Dialer) race(ctx context.Context, all []target, report *Report) (net.Co
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &race{d: d, all: all, report: report, outcomes: make(chan outcome, len(all))}
-	next := time.NewTimer(0)
+	next := time.NewTimer(stagger)
 	defer next.Stop()
-	for r.running > 0 || r.winner == nil && len(r.all) > 0 && ctx.Err() == nil {
+	for r.start(ctx); r.running > 0; {
 		select {
 		case <-next.C:
-			if r.start(ctx) {
-				next.Reset(stagger)
-			}
 		case o := <-r.outcomes:
 			if r.end(o) {
 				cancel() // the losers need not go on
-			} else {
-				next.Reset(0)
+				continue
 			}
 		}
+		r.start(ctx)
+		next.Reset(stagger)
 	}
 	switch {
 	case r.winner != nil:
@@ -63,9 +61,9 @@ func (d *Dialer) race(ctx context.Context, all []target, report *Report) (net.Co
 }
 
 // start begins with the next target, if there is one and it is still needed.
-func (r *race) start(ctx context.Context) bool {
+func (r *race) start(ctx context.Context) {
 	if r.winner != nil || len(r.all) == 0 || ctx.Err() != nil {
-		return false
+		return
 	}
 	t := r.all[0]
 	r.all = r.all[1:]
@@ -73,7 +71,6 @@ func (r *race) start(ctx context.Context) bool {
 	r.report.Attempts = append(r.report.Attempts, Attempt{To: t.to, Address: t.address, Start: time.Now()})
 	r.running++
 	go r.try(ctx, i, t)
-	return true
 }
 
 func (r *race) try(ctx context.Context, i int, t target) {

@@ -137,7 +137,7 @@ func (u *UDP) transmit(ctx context.Context, p *path, datagram []byte) error {
 	}
 	switch {
 	case err == nil:
-		u.count(func(c *Stats) { c.Sent++ })
+		u.count(func(c *UDPStats) { c.Sent++ })
 		return nil
 	case isBounce(err):
 		u.bounced(s, err)

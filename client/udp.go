@@ -38,7 +38,7 @@ type UDP struct {
 	named    map[uint64]*call // of those in flight, by Dialer.ID
 	ended    []uint64         // the ids of the last ones that were, a ring
 	nEnded   int
-	stats    Stats
+	stats    UDPStats
 }
 
 // path is one address of the destination, and the socket that leads to it.

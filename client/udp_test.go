@@ -102,7 +102,7 @@ func TestUDPCall(t *testing.T) {
 	if rtt := u.RTT(); rtt.SampleRTT() <= 0 || rtt.Timeout() != 100*ms {
 		t.Errorf("RTT: sample %v, timeout %v", rtt.SampleRTT(), rtt.Timeout())
 	}
-	want := client.Stats{Calls: 4, Sent: 4, Received: 4, Answers: 4}
+	want := client.UDPStats{Calls: 4, Sent: 4, Received: 4, Answers: 4}
 	if got := u.Stats(); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}

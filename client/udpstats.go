@@ -1,8 +1,8 @@
 package client
 
-// Stats counts what a UDP client has done. Received is the sum of Answers, Kept,
+// UDPStats counts what a UDP client has done. Received is the sum of Answers, Kept,
 // Late, Unmatched and Overflowed.
-type Stats struct {
+type UDPStats struct {
 	Calls    int64 `json:"calls"`    // begun, those waiting for their turn included
 	InFlight int   `json:"inFlight"` // of these, not ended
 	Failed   int64 `json:"failed"`   // ended with an error
@@ -22,14 +22,14 @@ type Stats struct {
 }
 
 // Stats is a snapshot.
-func (u *UDP) Stats() Stats {
+func (u *UDP) Stats() UDPStats {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.stats
 }
 
 // count changes the counters.
-func (u *UDP) count(change func(*Stats)) {
+func (u *UDP) count(change func(*UDPStats)) {
 	u.mu.Lock()
 	change(&u.stats)
 	u.mu.Unlock()

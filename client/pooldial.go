@@ -1,0 +1,83 @@
+package client
+
+import (
+	"net"
+	"time"
+
+	"example.com/sockets/internal/operr"
+)
+
+// dialLocked begins to dial for those who wait, as far as the limit allows; one at
+// a time while that fails. Who dials is not who waits: the connection is for
+// whoever is the first then, or for later.
+func (p *Pool) dialLocked() {
+	most := p.Conns
+	if most == 0 {
+		most = defaultConns
+	}
+	for !p.closing && p.dialing < len(p.waiters) && (most < 0 || len(p.members)+p.dialing < most) {
+		if p.dialing > 0 && p.lastErr != nil {
+			return
+		}
+		p.dialing++
+		p.work.Go(p.dial)
+	}
+}
+
+// dial makes one connection and hands it on. If it fails and there is no other
+// connection, nobody who waits can hope.
+func (p *Pool) dial() {
+	m, err := p.connect()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dialing--
+	p.lastErr = err
+	switch {
+	case err == nil:
+		p.stats.Dialed++
+		p.members[m] = struct{}{}
+		p.work.Go(func() { p.watch(m) })
+		if p.closing {
+			p.retireLocked(m, retiredClosed, false)
+		} else {
+			p.offerLocked(m)
+		}
+	case !p.closing:
+		p.stats.DialFailed++
+		p.penalizeLocked()
+		if len(p.members) == 0 {
+			p.refuseLocked(err)
+		}
+	}
+	p.dialLocked()
+	p.settleLocked()
+}
+
+// connect makes a connection, after the pause that earlier failures call for.
+func (p *Pool) connect() (*member, error) {
+	p.mu.Lock()
+	rest := time.Until(p.notBefore)
+	p.mu.Unlock()
+	if rest > 0 {
+		if err := pause(p.ctx, rest); err != nil {
+			return nil, net.ErrClosed
+		}
+	}
+	conn, broken, err := p.Dialer.dialTCP(p.ctx, p.Address)
+	if err != nil {
+		return nil, err
+	}
+	if p.Restore != nil {
+		ctx, cancel := p.Dialer.withTimeout(p.ctx)
+		err = p.Restore(ctx, conn)
+		cancel()
+	}
+	if err == nil {
+		err = broken()
+	}
+	if err != nil {
+		conn.Abort(nil)
+		return nil, &operr.Error{Op: "restore", Local: conn.Local(), Remote: conn.Remote(), Unsent: true, Err: err}
+	}
+	return p.newMember(conn, broken), nil
+}
