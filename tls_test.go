@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"math/big"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -43,4 +45,17 @@ func tlsConfigs(t *testing.T) (server, client *tls.Config) {
 	roots.AddCert(cert.Leaf)
 	return &tls.Config{Certificates: []tls.Certificate{cert}},
 		&tls.Config{RootCAs: roots, ServerName: "test"}
+}
+
+// tlsOver puts TLS on top of a pair; here is the server.
+func tlsOver(t *testing.T, here, there net.Conn) (net.Conn, net.Conn) {
+	t.Helper()
+	server, client := tlsConfigs(t)
+	a, b := tls.Server(here, server), tls.Client(there, client)
+	done := make(chan error, 1)
+	go func() { done <- b.HandshakeContext(t.Context()) }()
+	if err := errors.Join(a.HandshakeContext(t.Context()), <-done); err != nil {
+		t.Fatal(err)
+	}
+	return a, b
 }
