@@ -14,7 +14,8 @@ type clock struct {
 	events []event // a heap
 	serial uint64
 	timer  *time.Timer
-	armed  time.Time // when timer fires, zero if it does not
+	armed  time.Time     // when timer fires, zero if it does not
+	arrive func(*packet) // the network's
 }
 
 // event is something that happens at a time. Two events of one instant happen in
@@ -24,31 +25,43 @@ type event struct {
 	at     time.Time
 	path   *path
 	serial uint64
-	run    func()
+	packet *packet // arrives, or nil
+	run    func()  // happens otherwise
 }
 
-// Lock takes the network's lock.
-func (c *clock) Lock() { c.mu.Lock() }
+func (c *clock) lock() { c.mu.Lock() }
 
-// Unlock runs what is due and gives the lock back. A sync.Cond on the clock
-// calls it after it has registered the waiter, so nothing that runs here can be
-// missed by whoever begins to wait.
-func (c *clock) Unlock() {
+// unlock runs what is due and gives the lock back.
+func (c *clock) unlock() {
 	if len(c.events) > 0 {
 		c.settle()
 	}
 	c.mu.Unlock()
 }
 
+// locker is the clock as a sync.Cond wants it. Wait registers the waiter before it
+// calls Unlock, so nothing that runs there is missed by who begins to wait.
+type locker clock
+
+func (l *locker) Lock()   { (*clock)(l).lock() }
+func (l *locker) Unlock() { (*clock)(l).unlock() }
+
+// cond is what all waiting in the package is done on: a synctest bubble takes a
+// goroutine in Cond.Wait for idle, and one that waits for a mutex not.
+func (c *clock) cond() *sync.Cond { return sync.NewCond((*locker)(c)) }
+
 // after arranges for run to happen on path p at a time, with the lock held.
 func (c *clock) after(at time.Time, p *path, run func()) {
-	c.serial++
-	c.push(event{at: at, path: p, serial: c.serial, run: run})
+	c.push(event{at: at, path: p, run: run})
 }
 
 func (c *clock) settle() {
 	for len(c.events) > 0 && !c.events[0].at.After(time.Now()) {
-		c.pop().run()
+		if e := c.pop(); e.packet != nil {
+			c.arrive(e.packet)
+		} else {
+			e.run()
+		}
 	}
 	if len(c.events) == 0 || c.events[0].at.Equal(c.armed) {
 		return
@@ -62,9 +75,9 @@ func (c *clock) settle() {
 }
 
 func (c *clock) tick() {
-	c.Lock()
+	c.lock()
 	c.armed = time.Time{}
-	c.Unlock()
+	c.unlock()
 }
 
 func (e event) before(o event) bool {
@@ -78,6 +91,8 @@ func (e event) before(o event) bool {
 }
 
 func (c *clock) push(e event) {
+	c.serial++
+	e.serial = c.serial
 	h := append(c.events, e)
 	i := len(h) - 1
 	for i > 0 && e.before(h[(i-1)/2]) {

@@ -9,8 +9,8 @@ import (
 // but if bytes wait unread, the peer gets a RST instead and may lose what it has
 // not read, as on real sockets. A second Close matches net.ErrClosed.
 func (c *Conn) Close() error {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if c.closed {
 		return c.opError("close", net.ErrClosed)
 	}
@@ -26,7 +26,7 @@ func (c *Conn) Close() error {
 	default:
 		c.finish()
 	}
-	c.input, c.unread = nil, 0
+	c.input, c.unread = fifo[[]byte]{}, 0
 	return nil
 }
 
@@ -43,8 +43,8 @@ func (c *Conn) CloseRead() error {
 }
 
 func (c *Conn) shutdown(do func()) error {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	switch {
 	case c.closed:
 		return c.opError("close", net.ErrClosed)
@@ -62,7 +62,7 @@ func (c *Conn) finish() {
 		return
 	}
 	c.noMore = true
-	c.output = append(c.output, &segment{seq: c.end, flags: "FIN"})
+	c.output.push(&segment{conn: c, seq: c.end, flags: "FIN"})
 	c.push()
 }
 
@@ -84,10 +84,11 @@ func (c *Conn) fail(err error) {
 	}
 	c.dead = true
 	c.broken = err
-	c.output, c.early = nil, nil
+	c.output, c.early = fifo[*segment]{}, nil
 	if c.listener != nil {
-		delete(c.listener.begun, c)
+		delete(c.listener.begun, c) // nobody will ever accept and close it
 		c.listener = nil
+		c.release()
 	}
 	c.wake()
 	if c.closed {
@@ -95,6 +96,7 @@ func (c *Conn) fail(err error) {
 	}
 }
 
+// wake makes all waiting calls look again.
 func (c *Conn) wake() {
 	c.readable.Broadcast()
 	c.writable.Broadcast()
@@ -107,6 +109,7 @@ func (c *Conn) maybeRelease() {
 	}
 }
 
+// release gives the port back, once.
 func (c *Conn) release() {
 	if c.freed {
 		return

@@ -405,6 +405,21 @@ var streamCases = []conformance{
 		_, err = s.stack.Listen(context.Background(), "udp", "127.0.0.1:0")
 		s.err("wrong network", map[bool]error{true: nil}[err != nil])
 	}},
+	{"mapped peer", func(s *seen) {
+		ln, err := s.stack.Listen(context.Background(), "tcp", ":0")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { ln.Close() })
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		s.dial("tcp", "127.0.0.1:"+port)
+		c, err := ln.Accept()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { c.Close() })
+		s.note(fmt.Sprint(ln.Addr().(*net.TCPAddr).IP, c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(), c.LocalAddr().(*net.TCPAddr).AddrPort().Addr()), 0, nil)
+	}},
 	{"dial cancelled", func(s *seen) {
 		ln := s.listen()
 		ctx, cancel := context.WithCancel(context.Background())

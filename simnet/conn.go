@@ -36,18 +36,18 @@ type Conn struct {
 	freed  bool  // the port is given back
 
 	// Receiving.
-	input    [][]byte // in order, unread
+	input    fifo[[]byte] // in order, unread
 	unread   int
 	received uint64     // everything before this place has come
 	early    []*segment // came before what precedes it
 	promised uint64     // up to here the peer was told it may send
 
 	// Sending.
-	output  []*segment // not sent yet
-	end     uint64     // place after the last byte written
-	acked   uint64     // everything before has been taken by the peer
-	allowed uint64     // up to here the peer has room
-	writing bool       // a Write is under way; others wait
+	output  fifo[*segment] // not sent yet
+	end     uint64         // place after the last byte written
+	acked   uint64         // everything before has been taken by the peer
+	allowed uint64         // up to here the peer has room
+	writing bool           // a Write is under way; others wait
 
 	readBy, writeBy    deadline
 	readable, writable *sync.Cond
@@ -58,7 +58,7 @@ func (n *Network) newConn(h *Host, network string, local, remote netip.AddrPort)
 	c.allowed = 1 + uint64(n.opt.ReadBuffer)
 	c.promised = c.allowed
 	c.laddr, c.raddr = tcpAddr(local), tcpAddr(remote)
-	c.readable, c.writable = sync.NewCond(&n.clock), sync.NewCond(&n.clock)
+	c.readable, c.writable = n.cond(), n.cond()
 	return c
 }
 
@@ -67,8 +67,8 @@ func (n *Network) newConn(h *Host, network string, local, remote netip.AddrPort)
 // later ones io.EOF, as on Linux. A deadline that has passed hides bytes that
 // wait.
 func (c *Conn) Read(b []byte) (int, error) {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if len(b) == 0 && !c.closed {
 		return 0, nil
 	}
@@ -94,12 +94,12 @@ func (c *Conn) Read(b []byte) (int, error) {
 // take moves waiting bytes to b and tells the peer about the room.
 func (c *Conn) take(b []byte) int {
 	n := 0
-	for n < len(b) && len(c.input) > 0 {
-		k := copy(b[n:], c.input[0])
+	for n < len(b) && c.input.len() > 0 {
+		first := c.input.first()
+		k := copy(b[n:], *first)
 		n += k
-		if c.input[0] = c.input[0][k:]; len(c.input[0]) == 0 {
-			c.input[0] = nil
-			c.input = c.input[1:]
+		if *first = (*first)[k:]; len(*first) == 0 {
+			c.input.pop()
 		}
 	}
 	c.unread -= n
@@ -117,8 +117,8 @@ func (c *Conn) take(b []byte) int {
 // after a RST may get syscall.ECONNRESET, and the write that provokes the RST
 // gets no error at all, as on real sockets.
 func (c *Conn) Write(b []byte) (int, error) {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	n, mine := 0, false
 	for {
 		if err := c.writeError(); err != nil {
@@ -167,16 +167,16 @@ func (c *Conn) takeError() error {
 
 // Unread is how many bytes have come and wait for Read.
 func (c *Conn) Unread() int {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	return c.unread
 }
 
 // Unacked is how many written bytes the peer's receive buffer has not taken yet,
 // as far as this end has heard; 0 once the connection is reset.
 func (c *Conn) Unacked() int {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if c.dead {
 		return 0
 	}
@@ -205,8 +205,8 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if c.closed {
 		return opError("set", c.network, nil, c.laddr, net.ErrClosed)
 	}
@@ -222,8 +222,8 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 // SetLinger with 0 makes Close send a RST and drop what was not sent yet; other
 // values change nothing. Close never blocks.
 func (c *Conn) SetLinger(sec int) error {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	c.abrupt = sec == 0
 	return nil
 }

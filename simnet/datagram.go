@@ -64,8 +64,8 @@ func (c *PacketConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UD
 // sender returns the address to show for a sender, the same one every time; the
 // table starts anew before it grows large.
 func (c *PacketConn) sender(from netip.AddrPort) *net.UDPAddr {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if a := c.known[from]; a != nil {
 		return a
 	}
@@ -149,8 +149,8 @@ func (c *PacketConn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *PacketConn) setDeadlines(t time.Time, read, write bool) error {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if c.closed {
 		return opError("set", c.network, nil, c.laddr, net.ErrClosed)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -49,6 +50,7 @@ func (t Trace) Diagram() string {
 type pair struct {
 	left, right string
 	events      []Event
+	instants    []time.Duration // at which something left or arrived, in order
 }
 
 func (t Trace) pairs() []*pair {
@@ -85,6 +87,13 @@ type mark struct {
 
 func (p *pair) draw(out *strings.Builder) {
 	fmt.Fprintf(out, "%9s %-*s %s\n", "", arrowWidth, p.left, p.right)
+	for _, e := range p.events {
+		p.instants = append(p.instants, e.At)
+		if e.came > 0 {
+			p.instants = append(p.instants, e.Arrived)
+		}
+	}
+	slices.Sort(p.instants)
 	var marks []mark
 	for _, e := range p.events {
 		marks = append(marks, p.marks(e)...)
@@ -99,60 +108,61 @@ func (p *pair) draw(out *strings.Builder) {
 
 // marks are the one or two lines of a packet.
 func (p *pair) marks(e Event) []mark {
-	sent, came := fmt.Sprint(e.At), fmt.Sprint(e.Arrived)
-	note := e.remark()
+	sent, came, note := fmt.Sprint(e.At), fmt.Sprint(e.Arrived), e.remark()
+	start := "--- " + short(e.Label) + " "
 	switch {
 	case e.Fate == Lost && e.came == 0:
-		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", "X", part-1, sent, "", note)}}
+		return []mark{{e.At, e.sent, p.line(e, start, "-", "X", part-1, sent, "", note)}}
 	case e.Fate == InFlight:
-		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "- ", "", part, sent, "", join(note, "in flight"))}}
+		return []mark{{e.At, e.sent, p.line(e, start, "- ", "", part, sent, "", join(note, "in flight"))}}
 	case e.Fate != Delivered:
 		note = join(note, e.Fate.String())
 	}
 	if !p.crossed(e) {
-		return []mark{{e.At, e.sent, p.line(e, "--- "+e.Label+" ", "-", ">", arrowWidth, sent, came, note)}}
+		return []mark{{e.At, e.sent, p.line(e, start, "-", ">", arrowWidth, sent, came, note)}}
 	}
-	leaves := p.line(e, "--- "+e.Label+" ", "- ", "", part, sent, "", note)
-	arrives := p.line(e, strings.Repeat(" ", arrowWidth-part+1)+"- ", "- ", e.Label+" -->", arrowWidth, "", came, "")
+	leaves := p.line(e, start, "- ", "", part, sent, "", note)
+	open := strings.Repeat(" ", arrowWidth-part+1)
+	arrives := p.line(e, open+"- ", "- ", short(e.Label)+" -->", arrowWidth, "", came, "")
 	return []mark{{e.At, e.sent, leaves}, {e.Arrived, e.came, arrives}}
 }
 
 // crossed reports whether something else between the two hosts happened while e
 // was under way.
 func (p *pair) crossed(e Event) bool {
-	within := func(at time.Duration) bool { return e.At < at && at < e.Arrived }
-	return slices.ContainsFunc(p.events, func(o Event) bool {
-		return o.sent != e.sent && (within(o.At) || o.came > 0 && within(o.Arrived))
-	})
+	next, _ := slices.BinarySearch(p.instants, e.At+1)
+	return next < len(p.instants) && p.instants[next] < e.Arrived
 }
 
 // line draws an arrow from start over fill to tip, width columns long, in the
 // direction of e, with the times of its ends.
 func (p *pair) line(e Event, start, fill, tip string, width int, sent, came, note string) string {
-	room := width - len(start) - len(tip)
-	if room < 0 {
-		start, room = start[:max(0, len(start)+room)], 0
-	}
+	room := width - utf8.RuneCountInString(start+tip)
 	arrow := start + strings.Repeat(fill, room/len(fill)) + tip
-	if missing := width - len(arrow); missing > 0 && tip != "" {
+	if room%len(fill) > 0 && tip != "" {
 		arrow = " " + arrow // at the open end of a dashed line
 	}
 	left, right := sent, came
 	if e.From == p.right {
 		left, right = came, sent
-		arrow = mirror(arrow, e.Label)
-		arrow = fmt.Sprintf("%*s", arrowWidth, arrow)
+		arrow = fmt.Sprintf("%*s", arrowWidth, mirror(arrow, short(e.Label)))
 	}
 	line := fmt.Sprintf("%9s |%-*s| %-9s %s", left, arrowWidth, arrow, right, note)
 	return strings.TrimRight(line, " ")
 }
 
+// short is a label that leaves an arrow visible.
+func short(label string) string {
+	const most = 20
+	if r := []rune(label); len(r) > most {
+		return string(r[:most-1]) + "~"
+	}
+	return label
+}
+
 // mirror turns an arrow round and leaves the label readable.
 func mirror(arrow, label string) string {
-	before, after, found := strings.Cut(arrow, label)
-	if !found {
-		before, after, label = arrow, "", ""
-	}
+	before, after, _ := strings.Cut(arrow, label)
 	turn := func(s string) string {
 		b := []byte(strings.ReplaceAll(s, ">", "<"))
 		slices.Reverse(b)

@@ -28,7 +28,7 @@ type Fault struct {
 // verdict is what the script says about one packet.
 type verdict struct {
 	cause   string
-	lost    bool
+	lose    bool
 	copies  int
 	delay   time.Duration
 	corrupt bool
@@ -41,7 +41,7 @@ func (v *verdict) because(cause string) { v.cause = join(v.cause, cause) }
 
 func (s Script) judge(p *Packet, v *verdict) {
 	for _, f := range s {
-		if f.applies(p) {
+		if f.judge != nil && f.applies(p) { // the zero Fault does nothing
 			f.judge(p, v)
 		}
 	}
@@ -82,7 +82,7 @@ func DropIf(lost func(Packet) bool) Fault {
 func dropIf(name string, hit func(*Packet) bool) Fault {
 	return Fault{judge: func(p *Packet, v *verdict) {
 		if hit(p) {
-			v.lost = true
+			v.lose = true
 			v.because(name)
 		}
 	}}
@@ -143,10 +143,11 @@ func Reset(n int) Fault {
 
 // Odds are the chances of Random, each from 0 (never) to 1 (always).
 type Odds struct {
-	Drop, Duplicate, Corrupt float64
-	// Delay is the chance of an extra delay between 0 and MaxDelay.
-	Delay    float64
-	MaxDelay time.Duration
+	Drop      float64       // of a loss
+	Duplicate float64       // of arriving twice
+	Corrupt   float64       // of one flipped bit
+	Delay     float64       // of an extra delay
+	MaxDelay  time.Duration // that delay is between 0 and this
 }
 
 // Random harms packets by chance. The chances of a packet follow from the seed,
@@ -162,7 +163,7 @@ func Random(seed uint64, o Odds) Fault {
 			v.because("Random " + what)
 			return true
 		}
-		v.lost = hit("drop", o.Drop) || v.lost
+		v.lose = hit("drop", o.Drop) || v.lose
 		v.corrupt = hit("corrupt", o.Corrupt) || v.corrupt
 		if hit("duplicate", o.Duplicate) {
 			v.copies++

@@ -91,9 +91,13 @@ func figure(script simnet.Script) {
 // bubble is synctest.Test for examples, which have no testing.T. What a verbose
 // run says about the inner test must not get into the example's output.
 func bubble(f func()) {
-	out := os.Stdout
-	defer func() { os.Stdout = out }()
-	os.Stdout, _ = os.Open(os.DevNull)
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		panic(err)
+	}
+	defer null.Close()
+	defer func(out *os.File) { os.Stdout = out }(os.Stdout)
+	os.Stdout = null
 	testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: "bubble", F: func(t *testing.T) { synctest.Test(t, func(*testing.T) { f() }) },
 	}})

@@ -32,14 +32,12 @@ func (h *Host) dialTCP(ctx context.Context, network string, to netip.AddrPort) (
 	client, server := h.n.names(h, dst, true)
 	c.out, c.in = h.n.path("tcp", client, server), h.n.path("tcp", server, client)
 	stop := context.AfterFunc(ctx, func() {
-		h.n.Lock()
-		defer h.n.Unlock()
+		h.n.lock()
+		defer h.n.unlock()
 		c.writable.Broadcast()
 	})
 	defer stop()
-	syn := &segment{flags: "SYN"}
-	syn.arrive = func(p *packet) (Fate, string) { return dst.answer(c, syn, p) }
-	c.transmit(syn)
+	c.transmit(&segment{conn: c, flags: "SYN"})
 	for !c.open && !c.dead && ctx.Err() == nil {
 		c.writable.Wait()
 	}
@@ -68,8 +66,9 @@ func (n *Network) names(from, to *Host, fromClient bool) (string, string) {
 	return server, client
 }
 
-// answer takes client's SYN on its destination.
-func (h *Host) answer(client *Conn, syn *segment, p *packet) (Fate, string) {
+// answer takes a SYN at its destination.
+func (h *Host) answer(syn *segment, p *packet) (Fate, string) {
+	client := syn.conn
 	if client.peer != nil {
 		return Delivered, "" // a duplicate
 	}
@@ -78,19 +77,21 @@ func (h *Host) answer(client *Conn, syn *segment, p *packet) (Fate, string) {
 		client.n.transmitReset(client.in, p.Destination, p.Source, client, "no listener")
 		return Refused, "no listener"
 	}
-	if len(l.queue)+len(l.begun) >= h.n.opt.Backlog {
-		client.lost(syn) // Linux says nothing and lets the client try again
+	if l.queue.len()+len(l.begun) >= h.n.opt.Backlog {
+		syn.lost() // Linux says nothing and lets the client try again
 		return Lost, "accept queue full"
 	}
 	syn.done = true
 	s := h.n.newConn(h, l.network, p.Destination, p.Source)
+	s.laddr = tcpAddr(seen(l.network, l.local.Addr(), p.Destination))
+	s.raddr = tcpAddr(seen(l.network, l.local.Addr(), p.Source))
 	s.peer, client.peer = client, s
 	s.out, s.in = client.in, client.out
 	s.listener = l
 	s.received = 1
 	h.ports[s.local.Port()]++
 	l.begun[s] = struct{}{}
-	s.transmit(&segment{flags: "SYN ACK"})
+	s.transmit(&segment{conn: s, flags: "SYN ACK"})
 	return Delivered, ""
 }
 
@@ -113,6 +114,6 @@ func (c *Conn) established() {
 		return
 	}
 	delete(l.begun, c)
-	l.queue = append(l.queue, c)
+	l.queue.push(c)
 	l.cond.Signal()
 }

@@ -27,8 +27,12 @@ func newHost(n *Network, name string) *Host {
 // Name is what scripts, links and the trace call the host.
 func (h *Host) Name() string { return h.name }
 
-// Addr is the host's first address; localhost's is 127.0.0.1.
-func (h *Host) Addr() netip.Addr { return h.source(netip.IPv4Unspecified()) }
+// Addr is the host's first address, by which others reach it.
+func (h *Host) Addr() netip.Addr {
+	h.n.lock()
+	defer h.n.unlock()
+	return h.addrs[0]
+}
 
 // Listen is net.ListenConfig.Listen on this host, for "tcp", "tcp4" and "tcp6".
 // The host in address may be empty (every address), a literal or a host's name;
@@ -39,8 +43,8 @@ func (h *Host) Addr() netip.Addr { return h.source(netip.IPv4Unspecified()) }
 // The listener has SetDeadline, and Close resets the connections that wait in
 // its queue. Its connections are *Conn.
 func (h *Host) Listen(_ context.Context, network, address string) (net.Listener, error) {
-	h.n.Lock()
-	defer h.n.Unlock()
+	h.n.lock()
+	defer h.n.unlock()
 	at, err := h.resolve(network, "tcp", address, true)
 	if err == nil {
 		at, err = h.bind("tcp", network, at)
@@ -57,8 +61,8 @@ func (h *Host) Listen(_ context.Context, network, address string) (net.Listener,
 // and "udp6"; addresses and errors are those of Listen. The result is a
 // *PacketConn.
 func (h *Host) ListenPacket(_ context.Context, network, address string) (net.PacketConn, error) {
-	h.n.Lock()
-	defer h.n.Unlock()
+	h.n.lock()
+	defer h.n.unlock()
 	at, err := h.resolve(network, "udp", address, true)
 	if err == nil {
 		at, err = h.bind("udp", network, at)
@@ -75,8 +79,8 @@ func (h *Host) ListenPacket(_ context.Context, network, address string) (net.Pac
 // syscall.ECONNREFUSED; no host has the address: syscall.EHOSTUNREACH; no answer
 // in about two minutes: syscall.ETIMEDOUT; ctx ended: its error.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	h.n.Lock()
-	defer h.n.Unlock()
+	h.n.lock()
+	defer h.n.unlock()
 	transport := "tcp"
 	if len(network) >= 3 && network[:3] == "udp" {
 		transport = "udp"

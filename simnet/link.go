@@ -57,7 +57,7 @@ type path struct {
 	sent   int       // ordinal of the latest packet
 	bytes  int       // stream bytes carried, for Reset
 	latest time.Time // arrival of the latest packet
-	held   []heldPacket
+	held   []*packet // by Swap
 	seen   repeats
 }
 
@@ -86,8 +86,8 @@ func (k pathKey) compare(o pathKey) int {
 // on; for both directions call it twice. Hosts are named as in the trace: what
 // runs on localhost alone goes between "client" and "server".
 func (n *Network) SetLink(from, to string, l Link) {
-	n.Lock()
-	defer n.Unlock()
+	n.lock()
+	defer n.unlock()
 	n.line(from, to).Link = l
 }
 
@@ -99,8 +99,8 @@ func (n *Network) Partition(a, b string) { n.cut(a, b, true) }
 func (n *Network) Heal(a, b string) { n.cut(a, b, false) }
 
 func (n *Network) cut(a, b string, down bool) {
-	n.Lock()
-	defer n.Unlock()
+	n.lock()
+	defer n.unlock()
 	n.line(a, b).down = down
 	n.line(b, a).down = down
 }

@@ -14,7 +14,7 @@ type listener struct {
 	network string
 	local   netip.AddrPort
 	addr    *net.TCPAddr
-	queue   []*Conn
+	queue   fifo[*Conn]
 	begun   map[*Conn]struct{} // handshakes without their last acknowledgement
 	closed  bool
 	limit   deadline
@@ -22,25 +22,22 @@ type listener struct {
 }
 
 func newListener(h *Host, network string, at netip.AddrPort) *listener {
-	return &listener{h: h, network: network, local: at, addr: tcpAddr(at), begun: map[*Conn]struct{}{}, cond: sync.NewCond(&h.n.clock)}
+	return &listener{h: h, network: network, local: at, addr: tcpAddr(at), begun: map[*Conn]struct{}{}, cond: h.n.cond()}
 }
 
 // Accept returns the next connection of the queue. A deadline that has passed
 // hides what waits there, as on real listeners.
 func (l *listener) Accept() (net.Conn, error) {
-	l.h.n.Lock()
-	defer l.h.n.Unlock()
+	l.h.n.lock()
+	defer l.h.n.unlock()
 	for {
 		switch {
 		case l.closed:
 			return nil, l.fail("accept", net.ErrClosed)
 		case l.limit.expired():
 			return nil, l.fail("accept", errTimeout)
-		case len(l.queue) > 0:
-			c := l.queue[0]
-			l.queue[0] = nil
-			l.queue = l.queue[1:]
-			return c, nil
+		case l.queue.len() > 0:
+			return l.queue.pop(), nil
 		}
 		l.cond.Wait()
 	}
@@ -48,8 +45,8 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // Close stops listening and resets what is in the queue.
 func (l *listener) Close() error {
-	l.h.n.Lock()
-	defer l.h.n.Unlock()
+	l.h.n.lock()
+	defer l.h.n.unlock()
 	if l.closed {
 		return l.fail("close", net.ErrClosed)
 	}
@@ -57,13 +54,13 @@ func (l *listener) Close() error {
 	l.limit.stop()
 	remove(l.h.tcp, l.local.Port(), l)
 	l.cond.Broadcast()
-	for _, c := range l.queue {
-		c.abort(nil)
+	for l.queue.len() > 0 {
+		l.queue.pop().abort(nil)
 	}
 	for c := range l.begun {
 		c.abort(nil)
 	}
-	l.queue, l.begun = nil, nil
+	l.begun = nil
 	return nil
 }
 
@@ -72,8 +69,8 @@ func (l *listener) Addr() net.Addr { return l.addr }
 
 // SetDeadline bounds Accept, also one that is already waiting.
 func (l *listener) SetDeadline(t time.Time) error {
-	l.h.n.Lock()
-	defer l.h.n.Unlock()
+	l.h.n.lock()
+	defer l.h.n.unlock()
 	if l.closed {
 		return net.ErrClosed // bare, as a *net.TCPListener returns it
 	}

@@ -71,8 +71,10 @@ func New(o Options) *Network {
 		o.Trace = 10_000
 	}
 	n := &Network{opt: o, paths: map[pathKey]*path{}, lines: map[lineKey]*line{}}
+	n.clock.arrive = n.arrive
 	n.rows = recorder{start: time.Now(), most: o.Trace, label: o.Label}
 	n.local = newHost(n, "localhost")
+	n.local.addrs = automatic(254) // how other hosts reach it
 	n.hosts = append(n.hosts, n.local)
 	return n
 }
@@ -110,8 +112,8 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (net
 // The name is what scripts, links and the trace call the host, and it resolves
 // to its addresses in Listen, ListenPacket and DialContext.
 func (n *Network) Host(name string, addrs ...netip.Addr) *Host {
-	n.Lock()
-	defer n.Unlock()
+	n.lock()
+	defer n.unlock()
 	h := n.hostNamed(name)
 	if h == nil {
 		h = newHost(n, name)

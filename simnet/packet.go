@@ -54,89 +54,91 @@ func (p *Packet) headers() int {
 // packet is a Packet on its way.
 type packet struct {
 	Packet
-	path   *path
-	conn   *Conn                        // TCP: the end that sends it
-	arrive func(*packet) (Fate, string) // takes it at the destination
-	lose   func()                       // nil, or how the transport repairs a loss
-	row    int                          // in the trace, -1: in none
+	verdict
+	path *path
+	of   sender
+	row  int // in the trace, -1: in none
 }
 
-type heldPacket struct {
-	p     *packet
-	after int // the ordinal that sets it free
+// sender is what a packet comes from: a *segment, a *PacketConn or a *reset.
+type sender interface {
+	arrive(p *packet) (Fate, string) // takes the packet at its destination
+	lost()                           // repairs the loss of it, if anything does
 }
 
 // transmit is the network: what is sent goes through here, and nowhere else. An
 // origin is the cause of a packet that no program sent.
 func (n *Network) transmit(p *packet, origin string) {
-	v := verdict{cause: origin, cut: -1, reset: -1}
+	v := &p.verdict
+	*v = verdict{cause: origin, cut: -1, reset: -1}
 	if p.Flags != "RST" {
 		p.path.sent++
 		p.N = p.path.sent
-		n.opt.Script.judge(&p.Packet, &v)
+		n.opt.Script.judge(&p.Packet, v)
 	}
 	payload := p.Data
-	p.damage(&v, n.opt.Seed)
+	p.damage(v, n.opt.Seed)
 	at, cause := p.path.cross(time.Now(), p.headers()+len(p.Data), n.opt.Seed)
 	if cause != "" {
-		v.lost, v.cause = true, cause
+		v.lose, v.cause = true, cause
 	}
-	if p.Network == "udp" {
-		p.Retry = p.path.seen.retry(payload, v.lost)
+	if p.Network == "udp" && n.rows.most >= 0 {
+		p.Retry = p.path.seen.retry(payload, v.lose)
 	}
-	n.dispatch(p, &v, at)
+	n.dispatch(p, at)
 	n.release(p.path, at)
 	if v.reset >= 0 {
-		back := p.conn
-		n.transmitReset(back.out, p.Source, p.Destination, back.peer, v.cause)
-		n.transmitReset(back.in, p.Destination, p.Source, back, v.cause)
+		c := p.of.(*segment).conn
+		n.transmitReset(c.out, p.Source, p.Destination, c.peer, v.cause)
+		n.transmitReset(c.in, p.Destination, p.Source, c, v.cause)
 	}
 }
 
 // dispatch does what the script decided about p, which would arrive at a time.
-func (n *Network) dispatch(p *packet, v *verdict, at time.Time) {
-	fate := InFlight
-	if v.lost {
-		fate = Lost
+func (n *Network) dispatch(p *packet, at time.Time) {
+	if p.lose {
+		p.row = n.rows.record(&p.Packet, Lost, p.cause)
+		p.of.lost()
+		return
 	}
-	p.row = n.rows.record(&p.Packet, fate, v.cause)
-	held := v.hold > p.N
-	switch {
-	case v.lost:
-	case held:
-		p.path.held = append(p.path.held, heldPacket{p, v.hold})
-	default:
-		n.deliver(p, at.Add(v.delay))
+	p.row = n.rows.record(&p.Packet, InFlight, p.cause)
+	if p.hold > p.N {
+		p.path.held = append(p.path.held, p)
+		p.of.lost() // unless it is set free before its transport gives it up
+	} else {
+		n.deliver(p, at.Add(p.delay))
 	}
-	if p.lose != nil && (v.lost || held) {
-		p.lose()
-	}
-	for range v.copies {
-		if twin := *p; !v.lost {
-			twin.row = n.rows.record(&twin.Packet, InFlight, v.cause)
-			n.deliver(&twin, at)
-		}
+	for range p.copies {
+		twin := *p
+		twin.row = n.rows.record(&twin.Packet, InFlight, p.cause)
+		n.deliver(&twin, at)
 	}
 }
 
 // deliver lets p arrive at that time.
 func (n *Network) deliver(p *packet, at time.Time) {
-	n.after(at, p.path, func() {
-		fate, cause := p.arrive(p)
-		n.rows.arrived(p.row, fate, cause)
-		if fate == Delivered {
-			n.path(p.Network, p.To, p.From).seen.heard = true
-		}
-	})
+	n.push(event{at: at, path: p.path, packet: p})
+}
+
+// arrive is what happens then.
+func (n *Network) arrive(p *packet) {
+	fate, cause := p.of.arrive(p)
+	n.rows.arrived(p.row, fate, cause)
+	if fate == Delivered && p.row >= 0 {
+		n.path(p.Network, p.To, p.From).seen.heard = true
+	}
 }
 
 // release lets go what Swap held back until the packet that was just sent.
 func (n *Network) release(p *path, at time.Time) {
-	p.held = slices.DeleteFunc(p.held, func(h heldPacket) bool {
-		if h.after > p.sent {
+	if len(p.held) == 0 {
+		return
+	}
+	p.held = slices.DeleteFunc(p.held, func(held *packet) bool {
+		if held.hold > p.sent {
 			return false
 		}
-		n.deliver(h.p, at)
+		n.deliver(held, at)
 		return true
 	})
 }
@@ -147,14 +149,14 @@ func (n *Network) release(p *path, at time.Time) {
 func (p *Packet) damage(v *verdict, seed uint64) {
 	if v.reset >= 0 {
 		p.Data = p.Data[:v.reset]
-		v.lost = v.lost || v.reset == 0
+		v.lose = v.lose || v.reset == 0
 	}
 	cut := v.cut >= 0 && v.cut < len(p.Data)
 	switch {
-	case v.lost || !v.corrupt && !cut:
+	case v.lose || !v.corrupt && !cut:
 		return
 	case p.Network == "tcp" || v.corrupt && len(p.Data) == 0:
-		v.lost = true
+		v.lose = true
 		return
 	}
 	p.Data = slices.Clone(p.Data)

@@ -17,7 +17,7 @@ type PacketConn struct {
 	network       string
 	local, remote netip.AddrPort // remote is invalid unless connected
 	laddr, raddr  *net.UDPAddr
-	queue         []datagram
+	queue         fifo[datagram]
 	broken        error // what the next Read or Write reports, once
 	closed        bool
 	readBy        deadline
@@ -36,7 +36,7 @@ func (h *Host) addPacketConn(network string, local, remote netip.AddrPort) *Pack
 	if remote.IsValid() {
 		c.raddr = udpAddr(remote)
 	}
-	c.readable = sync.NewCond(&h.n.clock)
+	c.readable = h.n.cond()
 	h.udp[local.Port()] = append(h.udp[local.Port()], c)
 	return c
 }
@@ -52,8 +52,8 @@ func (h *Host) dialUDP(network string, to netip.AddrPort) (net.Conn, error) {
 // receive waits for a datagram. What waits is hidden by an error that an earlier
 // datagram caused and by a deadline that has passed, as on real sockets.
 func (c *PacketConn) receive() (datagram, error) {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	for {
 		switch {
 		case c.closed:
@@ -62,11 +62,8 @@ func (c *PacketConn) receive() (datagram, error) {
 			return datagram{}, c.opError("read", errTimeout, nil)
 		case c.broken != nil:
 			return datagram{}, c.opError("read", c.takeError("read"), nil)
-		case len(c.queue) > 0:
-			d := c.queue[0]
-			c.queue[0] = datagram{}
-			c.queue = c.queue[1:]
-			return d, nil
+		case c.queue.len() > 0:
+			return c.queue.pop(), nil
 		}
 		c.readable.Wait()
 	}
@@ -74,8 +71,8 @@ func (c *PacketConn) receive() (datagram, error) {
 
 // send makes a packet of b.
 func (c *PacketConn) send(b []byte, to netip.AddrPort) (int, error) {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	to = netip.AddrPortFrom(to.Addr().Unmap().WithZone(""), to.Port())
 	call := "sendto"
 	if c.remote.IsValid() {
@@ -92,13 +89,12 @@ func (c *PacketConn) send(b []byte, to netip.AddrPort) (int, error) {
 		from = netip.AddrPortFrom(c.host.source(to.Addr()), from.Port())
 	}
 	dst := c.n.hostOf(c.host, to.Addr())
-	p := &packet{path: c.path(dst, from, to)}
+	p := &packet{path: c.path(dst, from, to), of: c}
 	p.Packet = Packet{Network: "udp", From: p.path.from, To: p.path.to, Source: from, Destination: to, carried: -1}
 	if len(b) > p.path.line.mtu(to.Addr())-p.headers() {
 		return 0, c.opError("write", sysError(call, syscall.EMSGSIZE), udpAddr(to))
 	}
 	p.Data = append([]byte(nil), b...)
-	p.arrive = func(p *packet) (Fate, string) { return c.arrive(dst, p) }
 	c.n.transmit(p, "")
 	return len(b), nil
 }
@@ -111,12 +107,14 @@ func (c *PacketConn) sendError(call string, to netip.AddrPort) error {
 		return errTimeout
 	case c.broken != nil:
 		return c.takeError(call)
-	case to.Port() == 0:
-		return sysError(call, syscall.EINVAL)
 	case !to.Addr().IsValid():
 		return &net.AddrError{Err: "missing address"}
+	case to.Port() == 0:
+		return sysError(call, syscall.EINVAL)
 	case c.local.Addr().Is4() != to.Addr().Is4() && !c.dual():
 		return &net.AddrError{Err: "address of the other family", Addr: to.Addr().String()}
+	case c.local.Addr().IsLoopback() && !to.Addr().IsLoopback() && !to.Addr().IsUnspecified():
+		return sysError(call, syscall.EINVAL) // nobody could answer
 	}
 	return nil
 }
@@ -141,7 +139,8 @@ func (c *PacketConn) path(dst *Host, from, to netip.AddrPort) *path {
 }
 
 // arrive takes a datagram of c's at its destination.
-func (c *PacketConn) arrive(dst *Host, p *packet) (Fate, string) {
+func (c *PacketConn) arrive(p *packet) (Fate, string) {
+	dst := c.n.hostOf(c.host, p.Destination.Addr())
 	if dst == nil {
 		return Lost, "no such host"
 	}
@@ -150,13 +149,16 @@ func (c *PacketConn) arrive(dst *Host, p *packet) (Fate, string) {
 	case to == nil:
 		c.unreachable(p)
 		return Refused, "no socket"
-	case len(to.queue) >= c.n.opt.Datagrams:
+	case to.queue.len() >= c.n.opt.Datagrams:
 		return Lost, "receive queue full"
 	}
-	to.queue = append(to.queue, datagram{p.Data, seen(to.network, to.local.Addr(), p.Source)})
+	to.queue.push(datagram{p.Data, seen(to.network, to.local.Addr(), p.Source)})
 	to.readable.Signal()
 	return Delivered, ""
 }
+
+// lost does nothing: that is UDP.
+func (c *PacketConn) lost() {}
 
 // unreachable brings the ICMP message about p back. Only a connected socket is
 // told, and once.
@@ -196,13 +198,13 @@ func (h *Host) packetConnAt(to, from netip.AddrPort) *PacketConn {
 // Close frees the port and ends calls that wait, with net.ErrClosed. Datagrams on
 // their way still arrive.
 func (c *PacketConn) Close() error {
-	c.n.Lock()
-	defer c.n.Unlock()
+	c.n.lock()
+	defer c.n.unlock()
 	if c.closed {
 		return c.opError("close", net.ErrClosed, nil)
 	}
 	c.closed = true
-	c.queue = nil
+	c.queue = fifo[datagram]{}
 	c.readBy.stop()
 	c.writeBy.stop()
 	remove(c.host.udp, c.local.Port(), c)

@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -14,12 +15,12 @@ import (
 // nor the duplicate acknowledgements by which a real one finds out, and never
 // retransmits without need. What it waits before it repairs a loss is real.
 type segment struct {
-	seq    uint64
-	data   []byte
-	flags  string
-	tries  int
-	done   bool                         // it has arrived
-	arrive func(*packet) (Fate, string) // nil: the peer's receive
+	conn  *Conn // that sends it
+	seq   uint64
+	data  []byte
+	flags string
+	tries int
+	done  bool // it has arrived
 }
 
 // cut is the longest segment. Streams are cut by that alone, from the first byte
@@ -41,7 +42,7 @@ func (c *Conn) enqueue(b []byte) int {
 			break
 		}
 		data := append(make([]byte, 0, k), b[n:n+k]...)
-		c.output = append(c.output, &segment{seq: c.end, data: data})
+		c.output.push(&segment{conn: c, seq: c.end, data: data})
 		c.end += uint64(k)
 		n += k
 	}
@@ -54,25 +55,20 @@ func (c *Conn) pending() int { return int(c.end - min(c.acked, c.end)) }
 
 // push sends what the peer has room for.
 func (c *Conn) push() {
-	for c.open && len(c.output) > 0 {
-		s := c.output[0]
+	for c.open && c.output.len() > 0 {
+		s := *c.output.first()
 		if len(s.data) > 0 && s.seq+uint64(len(s.data)) > c.allowed {
 			return
 		}
-		c.output[0] = nil
-		c.output = c.output[1:]
+		c.output.pop()
 		c.transmit(s)
 	}
 }
 
+// transmit sends s, for the first time or again. Only the first time counts for
+// Reset, whose place in the stream must not depend on losses.
 func (c *Conn) transmit(s *segment) {
-	p := &packet{path: c.out, conn: c, arrive: s.arrive, lose: func() { c.lost(s) }}
-	if p.arrive == nil {
-		p.arrive = func(p *packet) (Fate, string) {
-			s.done = true
-			return c.peer.receive(p)
-		}
-	}
+	p := &packet{path: c.out, of: s}
 	p.Packet = Packet{
 		Network: "tcp", From: c.out.from, To: c.out.to, Source: c.local, Destination: c.remote,
 		Flags: s.flags, Retry: s.tries, Data: s.data, seq: s.seq, carried: -1,
@@ -84,13 +80,23 @@ func (c *Conn) transmit(s *segment) {
 	c.n.transmit(p, "")
 }
 
-// lost sends the segment again after a while.
-func (c *Conn) lost(s *segment) {
-	wait, most := minTimeout+c.roundTrip(), dataTries
+// arrive takes the segment at the peer, which a SYN has yet to find.
+func (s *segment) arrive(p *packet) (Fate, string) {
+	c := s.conn
+	if s.flags == "SYN" {
+		return c.n.hostOf(c.host, c.remote.Addr()).answer(s, p)
+	}
+	s.done = true
+	return c.peer.receive(p)
+}
+
+// lost sends the segment again after a while, unless it arrives till then.
+func (s *segment) lost() {
+	c, wait, most := s.conn, minTimeout+s.conn.roundTrip(), dataTries
 	if s.flags == "SYN" || s.flags == "SYN ACK" {
 		wait, most = synTimeout, synTries
 	}
-	wait = min(wait<<s.tries, maxTimeout)
+	wait = min(wait<<min(s.tries, 10), maxTimeout) // 10 doublings pass the maximum
 	c.n.after(time.Now().Add(wait), c.out, func() {
 		switch {
 		case c.dead || s.done:
@@ -103,6 +109,7 @@ func (c *Conn) lost(s *segment) {
 	})
 }
 
+// roundTrip is what a sender that measures it would know at best.
 func (c *Conn) roundTrip() time.Duration {
 	there, back := c.out.line, c.in.line
 	return there.Latency + there.Jitter + back.Latency + back.Jitter
@@ -111,8 +118,8 @@ func (c *Conn) roundTrip() time.Duration {
 // receive takes a segment of the peer.
 func (c *Conn) receive(p *packet) (Fate, string) {
 	if c.dead {
-		if !p.conn.dead {
-			c.n.transmitReset(c.out, p.Destination, p.Source, p.conn, "connection is gone")
+		if !c.peer.dead {
+			c.n.transmitReset(c.out, p.Destination, p.Source, c.peer, "connection is gone")
 		}
 		return Refused, "connection is gone"
 	}
@@ -120,7 +127,7 @@ func (c *Conn) receive(p *packet) (Fate, string) {
 	if p.Flags == "SYN ACK" {
 		return Delivered, ""
 	}
-	at, known := slices.BinarySearchFunc(c.early, p.seq, func(s *segment, seq uint64) int { return int(int64(s.seq - seq)) })
+	at, known := slices.BinarySearchFunc(c.early, p.seq, func(s *segment, seq uint64) int { return cmp.Compare(s.seq, seq) })
 	if p.seq >= c.received && !known {
 		c.early = slices.Insert(c.early, at, &segment{seq: p.seq, data: p.Data, flags: p.Flags})
 	}
@@ -145,7 +152,7 @@ func (c *Conn) assemble() {
 			c.abort(syscall.ECONNRESET) // nobody will read it: RFC 9293, 3.6.1
 			return
 		}
-		c.input = append(c.input, s.data)
+		c.input.push(s.data)
 		c.unread += len(s.data)
 		c.received += uint64(len(s.data))
 	}
@@ -165,6 +172,7 @@ func (c *Conn) acknowledge() {
 	c.n.after(time.Now().Add(c.out.line.Latency), c.out, func() { peer.acknowledged(received, window) })
 }
 
+// acknowledged is what an acknowledgement does at the sender.
 func (c *Conn) acknowledged(received, window uint64) {
 	if c.dead {
 		return
@@ -180,14 +188,17 @@ func (c *Conn) acknowledged(received, window uint64) {
 // transmitReset sends a RST to c. No script can touch it, and if the link loses it
 // nobody sends it again.
 func (n *Network) transmitReset(on *path, from, to netip.AddrPort, c *Conn, cause string) {
-	p := &packet{path: on}
-	p.arrive = func(*packet) (Fate, string) { c.reset(); return Delivered, "" }
+	p := &packet{path: on, of: (*reset)(c)}
 	p.Packet = Packet{Network: "tcp", From: on.from, To: on.to, Source: from, Destination: to, Flags: "RST", carried: -1}
 	n.transmit(p, cause)
 }
 
-// reset is what a RST does: tcp_reset of Linux.
-func (c *Conn) reset() {
+// reset is a RST on its way to a connection; nil where there is none.
+type reset Conn
+
+// arrive is tcp_reset of Linux.
+func (r *reset) arrive(*packet) (Fate, string) {
+	c := (*Conn)(r)
 	switch {
 	case c == nil:
 	case c.peer == nil:
@@ -197,4 +208,8 @@ func (c *Conn) reset() {
 	default:
 		c.fail(syscall.ECONNRESET)
 	}
+	return Delivered, ""
 }
+
+// lost does nothing: nobody sends a RST again.
+func (r *reset) lost() {}

@@ -23,7 +23,8 @@ type Event struct {
 	// At is when the packet left, since the network was made; Arrived is when it
 	// arrived, 0 if it did not.
 	At, Arrived time.Duration
-	Fate        Fate
+	// Fate is what became of it.
+	Fate Fate
 	// Cause is why: the faults that applied, or what the network or the receiver
 	// did; empty for a packet that arrived unharmed.
 	Cause string
@@ -58,8 +59,8 @@ func (f Fate) String() string {
 // connections that share two hosts share a flow, and if they race for it, so do
 // their ordinals.
 func (n *Network) Trace() Trace {
-	n.Lock()
-	defer n.Unlock()
+	n.lock()
+	defer n.unlock()
 	return n.rows.trace()
 }
 

@@ -70,14 +70,14 @@ func TestTCPTrace(t *testing.T) {
 	})
 }
 
-// TestDiagramOfThree draws each two hosts apart.
+// TestDiagramOfThree draws each two hosts apart, and shortens labels.
 func TestDiagramOfThree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New(simnet.Options{Label: func(p simnet.Packet) string {
 			if len(p.Data) == 0 {
 				return ""
 			}
-			return fmt.Sprintf("SEQ %d and much more to say than there is room for", p.Data[0])
+			return fmt.Sprintf("α %d and more than there is room for", p.Data[0])
 		}})
 		pc, _ := n.Host("b").ListenPacket(t.Context(), "udp", ":1")
 		defer pc.Close()
@@ -85,20 +85,38 @@ func TestDiagramOfThree(t *testing.T) {
 			c, _ := n.Host(name).DialContext(t.Context(), "udp", "b:1")
 			c.Write([]byte{byte(i)})
 			c.Write(nil)
+			pc.ReadFrom(nil)
+			_, from, _ := pc.ReadFrom(nil)
+			pc.WriteTo([]byte{byte(i)}, from)
 			c.Close()
 		}
 		check(t, n.Diagram(), `
           a                                          b
-       0s |--- SEQ 0 and much more to say than there>| 0s
+       0s |--- α 0 and more than t~ ---------------->| 0s
        0s |--- 0 bytes ----------------------------->| 0s
+       0s |<---------------- α 0 and more than t~ ---| 0s
 
           c                                          b
-       0s |--- SEQ 1 and much more to say than there>| 0s
+       0s |--- α 1 and more than t~ ---------------->| 0s
        0s |--- 0 bytes ----------------------------->| 0s
+       0s |<---------------- α 1 and more than t~ ---| 0s
 `)
-		if got := len(n.Trace().Between("b", "c").Events); got != 2 {
+		if got := len(n.Trace().Between("b", "c").Events); got != 3 {
 			t.Error(got, "events between b and c")
 		}
+	})
+}
+
+// TestDiagramUnderWay shows what was not there yet when the diagram was drawn.
+func TestDiagramUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New(simnet.Options{Link: simnet.Link{Latency: latency}})
+		client, _ := udpPair(t, n)
+		client.Write([]byte("x"))
+		check(t, n.Diagram(), `
+          a                                          b
+       0s |--- x - - - - - - - - - -                 |           in flight
+`)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -101,36 +102,32 @@ func (w *Wrapped) pass(p Packet, later func([]byte)) [][]byte {
 	w.script.judge(&p, &v)
 	payload := p.Data
 	p.damage(&v, 0)
-	p.Retry = on.seen.retry(payload, v.lost)
-	if !v.lost {
-		w.path(pathKey{"udp", p.To, p.From}).seen.heard = true
-	}
+	p.Retry = on.seen.retry(payload, v.lose)
 	var now [][]byte
-	if v.lost {
+	if v.lose {
 		w.rows.record(&p, Lost, v.cause)
 	} else {
+		w.path(pathKey{"udp", p.To, p.From}).seen.heard = true
 		now = w.let(on, p, v, later)
 	}
-	kept := on.held[:0]
-	for _, h := range on.held {
-		if h.after > p.N {
-			kept = append(kept, h)
-			continue
+	on.held = slices.DeleteFunc(on.held, func(held *packet) bool {
+		if held.hold > p.N {
+			return false
 		}
-		now = append(now, h.p.Data)
-	}
-	on.held = kept
+		now = append(now, held.Data)
+		return true
+	})
 	return now
 }
 
 // let lets p go on as v says.
 func (w *Wrapped) let(on *path, p Packet, v verdict, later func([]byte)) (now [][]byte) {
-	p.Data = append([]byte(nil), p.Data...)
+	p.Data = slices.Clone(p.Data)
 	for range v.copies + 1 {
 		w.rows.arrived(w.rows.record(&p, InFlight, v.cause), Delivered, "")
 		switch {
 		case v.hold > p.N:
-			on.held = append(on.held, heldPacket{&packet{Packet: p}, v.hold})
+			on.held = append(on.held, &packet{Packet: p, verdict: v})
 			v.hold = 0
 		case v.delay > 0:
 			time.AfterFunc(v.delay, func() { later(p.Data) })
