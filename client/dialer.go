@@ -108,8 +108,13 @@ func (d *Dialer) withTimeout(ctx context.Context) (context.Context, context.Canc
 	return ctx, func() {}
 }
 
-// concurrent reports whether replies can be told apart.
-func (d *Dialer) concurrent() bool { return d.Match != nil || d.ID != nil }
+// limit is when a call that began then has to end; zero if ctx alone says so.
+func (d *Dialer) limit(ctx context.Context, began time.Time) time.Time {
+	if _, ok := ctx.Deadline(); ok || d.timeout() == 0 {
+		return time.Time{}
+	}
+	return began.Add(d.timeout())
+}
 
 // rtt is an estimator with the limits of Retry.
 func (d *Dialer) rtt() RTT {

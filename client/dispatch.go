@@ -2,7 +2,6 @@ package client
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"example.com/sockets"
@@ -14,11 +13,7 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 	limit := u.maxReply()
 	cut := len(data) > limit
 	data = data[:min(len(data), limit)]
-	var id uint64
-	var named bool
-	if u.d.ID != nil {
-		id, named = u.d.ID(data)
-	}
+	name := u.nameOf(data)
 	u.mu.Lock()
 	u.stats.Received++
 	if cut {
@@ -26,11 +21,11 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 	}
 	s.path.trouble = nil
 	var losers []*socket
-	switch c := u.matchLocked(s, data, id, named); {
+	switch c := u.expectedLocked(s, data, name); {
 	case c != nil:
 		u.stats.Answers++
 		u.answerLocked(c, s.path, data, cut, now)
-	case s.retired, named && u.wasLocked(id), !u.pairing && len(u.inFlight) == 0:
+	case s.retired, u.wasLocked(name), !u.pairing && len(u.inFlight) == 0:
 		u.stats.Late++
 	case !u.pairing:
 		u.stats.Unmatched++
@@ -42,20 +37,12 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 	closeAll(losers)
 }
 
-// matchLocked returns the call that data, which came to s and has that id if it
-// is named, answers. It lets go of mu while Match runs.
-func (u *UDP) matchLocked(s *socket, data []byte, id uint64, named bool) *call {
-	switch {
-	case u.d.ID != nil:
-		if c := u.named[id]; named && c != nil {
-			s.scan = append(s.scan[:0], c)
-			return u.searchLocked(s.scan, data)
-		}
-		return nil
-	case u.d.Match != nil:
-		s.scan = append(s.scan[:0], u.inFlight...)
-		return u.searchLocked(s.scan, data)
-	case s.retired || len(u.inFlight) == 0:
+// expectedLocked returns the call that data, which came to s, answers.
+func (u *UDP) expectedLocked(s *socket, data []byte, name name) *call {
+	if u.concurrent() {
+		return u.findLocked(&s.scan, data, name)
+	}
+	if s.retired || len(u.inFlight) == 0 {
 		return nil
 	}
 	c := u.inFlight[0] // the only one
@@ -63,35 +50,6 @@ func (u *UDP) matchLocked(s *socket, data []byte, id uint64, named bool) *call {
 		return nil // one that has not asked here can't be answered from here
 	}
 	return c
-}
-
-// searchLocked asks Match, if there is one, about each of the calls in turn. They
-// are pinned meanwhile: Match needs their requests.
-func (u *UDP) searchLocked(all []*call, data []byte) *call {
-	for _, c := range all {
-		c.pins++
-	}
-	i := 0
-	if u.d.Match != nil {
-		u.mu.Unlock()
-		i = slices.IndexFunc(all, func(c *call) bool { return u.d.Match(c.request, data) })
-		u.mu.Lock()
-	}
-	var found *call
-	if i >= 0 && !all[i].left && !all[i].done {
-		found = all[i]
-	}
-	for _, c := range all {
-		c.pins--
-		u.recycleLocked(c)
-	}
-	clear(all)
-	return found
-}
-
-// wasLocked reports whether id is one of the last calls that have ended.
-func (u *UDP) wasLocked(id uint64) bool {
-	return slices.Contains(u.ended[:min(u.nEnded, len(u.ended))], id)
 }
 
 // answerLocked ends c with what came over p.

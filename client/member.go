@@ -130,5 +130,5 @@ func isTransport(err error) bool {
 // isPeers reports whether err, with which a connection in use has ended, is the
 // peer's doing or the network's, and not its user's.
 func isPeers(err error) bool {
-	return (isTransport(err) || errors.Is(err, io.ErrUnexpectedEOF)) && !operr.IsTimeout(err) && !errors.Is(err, net.ErrClosed)
+	return err != nil && (isTransport(err) || errors.Is(err, io.ErrUnexpectedEOF)) && !operr.IsTimeout(err) && !errors.Is(err, net.ErrClosed)
 }

@@ -28,16 +28,12 @@ type UDP struct {
 	inbox   chan letter    // for Receive
 	readers sync.WaitGroup // one per socket; added to under mu, while open
 
-	mu       sync.Mutex
+	flight // and its mu, which guards the rest
+
 	isClosed bool
-	pairing  bool             // Send or Receive is in use: what answers no call is kept
-	paths    []*path          // never empty
-	chosen   *path            // the one that answered
-	inFlight []*call          // the oldest first
-	idle     []*call          // to be used again
-	named    map[uint64]*call // of those in flight, by Dialer.ID
-	ended    []uint64         // the ids of the last ones that were, a ring
-	nEnded   int
+	pairing  bool    // Send or Receive is in use: what answers no call is kept
+	paths    []*path // never empty
+	chosen   *path   // the one that answered
 	stats    UDPStats
 }
 
@@ -59,10 +55,6 @@ type letter struct {
 	err  error
 }
 
-// endedLen is how many ids are remembered, to tell a late reply from a strange
-// one.
-const endedLen = 256
-
 // inboxLen is how many datagrams wait for Receive; what comes on top is dropped
 // and counted, as the kernel does.
 const inboxLen = 64
@@ -79,9 +71,7 @@ func (d *Dialer) DialUDP(ctx context.Context, address string) (*UDP, error) {
 		closed: make(chan struct{}),
 		inbox:  make(chan letter, inboxLen),
 	}
-	if d.ID != nil {
-		u.named, u.ended = make(map[uint64]*call), make([]uint64, endedLen)
-	}
+	u.flight.init(d)
 	r := Report{Address: address, Start: time.Now()}
 	err := u.addPaths(ctx, &r)
 	if err != nil {
