@@ -30,6 +30,15 @@ var (
 	// ErrWrite: the peer took no byte for Timeouts.Write. The connection is
 	// closed.
 	ErrWrite error = guard.ErrWrite
+	// ErrHandshake: PROXY header, TLS or whatever else comes before the
+	// handler was not complete within Timeouts.Handshake.
+	ErrHandshake error = guard.ErrHandshake
+	// ErrLifetime: the connection has reached Timeouts.Lifetime. It was told
+	// before, by Draining, and if it was idle then it got this error then.
+	ErrLifetime error = guard.ErrLifetime
+	// ErrMinRate: the peer sends a message, or takes what is written, slower
+	// than Timeouts.MinRate.
+	ErrMinRate error = guard.ErrMinRate
 	// ErrCutOff: the handler still ran when the grace period of a stop was
 	// over. The connection is closed.
 	ErrCutOff error = guard.ErrCutOff

@@ -188,7 +188,6 @@ func TestDeafListener(t *testing.T) {
 func TestServeClosesListener(t *testing.T) {
 	tests := map[string]*tcpserver.Server{
 		"no handler":      {},
-		"policy to come":  {Handler: upper, Limits: tcpserver.Limits{Overload: tcpserver.Reject}},
 		"no such policy":  {Handler: upper, Limits: tcpserver.Limits{Overload: 9}},
 		"nothing unusual": {Handler: upper},
 	}

@@ -1,11 +1,8 @@
 package tcpserver
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"net"
-	"runtime/debug"
+	"net/netip"
 	"sync/atomic"
 
 	"example.com/sockets"
@@ -16,111 +13,117 @@ import (
 
 // connection is one connection of a run, from its registration to its end.
 type connection struct {
-	entry drain.Entry
-	run   *run
-	conn  *sockets.Conn
-	guard *guard.Guard
-	slot  bool // it holds one
-	phase atomic.Pointer[string]
+	entry  drain.Entry
+	run    *run
+	conn   *sockets.Conn
+	guard  *guard.Guard
+	slot   *slots     // of which it holds one, or nil
+	source netip.Addr // for which it is counted, or invalid
+	phase  atomic.Pointer[string]
 }
 
 // The phases of a connection, as a DrainError names them.
 var (
-	inHandler = "handler"
-	lingering = "lingering"
+	inHandshake = "handshake"
+	waiting     = "waiting for its turn"
+	inHandler   = "handler"
+	lingering   = "lingering"
+	refusing    = "refusing"
 )
 
-// start serves nc, which holds a slot, in a goroutine of its own. It is registered
-// before that starts, so that a stop finds it.
-func (r *run) start(nc net.Conn) {
-	c := &connection{run: r, slot: true}
+// admit lets nc in: in a slot for handlers, or first in one for handshakes. If there
+// is none it is rejected, or waits until stop is closed, when admit reports false.
+func (r *run) admit(nc net.Conn, stop <-chan struct{}) bool {
+	c := r.connection(nc)
+	if _, socket := nc.(*net.TCPConn); socket && r.server.Prepare == nil && !c.charge() {
+		r.server.rejectedSource.Add(1)
+		r.start(c, c.refuse)
+		return true
+	}
+	switch r.enter(c, stop) {
+	case rejected:
+		r.server.rejected.Add(1)
+		r.start(c, c.refuse)
+	case admitted:
+		r.start(c, c.serve)
+	case stopped:
+		c.release()
+		return false
+	}
+	return true
+}
+
+// enter takes the first slot that c needs.
+func (r *run) enter(c *connection, stop <-chan struct{}) (a admission) {
+	s := r.server
+	slot := s.handlers
+	switch {
+	case !s.staged():
+		a = s.admit(stop)
+	case s.Limits.Overload == Reject:
+		slot, a = s.handshakes, rejected
+		if slot.try() {
+			a = admitted
+		}
+	default:
+		slot, a = s.handshakes, stopped
+		if slot.take(stop) {
+			a = admitted
+		}
+	}
+	if a == admitted {
+		c.slot = slot
+	}
+	return a
+}
+
+func (r *run) connection(nc net.Conn) *connection {
+	c := &connection{run: r}
 	conn, g := connhook.New(nc, connhook.Options{
 		Framing: r.server.Framing, Parent: r.values, Limits: &r.limits,
 	})
 	c.conn, c.guard = conn.(*sockets.Conn), g
-	c.phase.Store(&inHandler)
+	g.Owner = c
+	return c
+}
+
+// start runs f, which ends the connection, in a goroutine of its own. The connection
+// is registered before that starts, so that a stop finds it.
+func (r *run) start(c *connection, f func()) {
+	c.phase.Store(&inHandshake)
 	r.server.running.Add(1)
 	switch r.set.Add(&c.entry, c) {
 	case drain.Closed:
 		r.server.unserved.Add(1)
 		r.server.running.Add(-1)
+		c.release()
 		_ = c.conn.Close()
-		c.giveSlot()
 		return
 	case drain.Draining:
-		g.Drain(firstWait)
+		c.guard.Drain(firstWait)
 	}
-	go c.serve()
-}
-
-// errGoexit is the outcome of a handler that did not return. A panic is one too,
-// until it is recovered.
-var errGoexit = errors.New("the handler called runtime.Goexit")
-
-// panicked is the outcome of a handler that panicked.
-type panicked struct {
-	value any
-	stack []byte
-}
-
-func (p *panicked) Error() string { return fmt.Sprintf("the handler panicked: %v", p.value) }
-
-// serve runs the handler, says how it ended, and closes the connection.
-func (c *connection) serve() {
-	outcome := errGoexit
-	defer c.leave()
-	defer func() {
-		if !c.run.server.Crash {
-			if v := recover(); v != nil {
-				outcome = &panicked{v, debug.Stack()}
-			}
-		}
-		c.report(outcome)
-		c.close(outcome)
-	}()
-	outcome = c.run.server.Handler(c.guard, c.conn)
-}
-
-// report counts how the handler ended, and logs what a person should see.
-func (c *connection) report(outcome error) {
-	s, log := c.run.server, c.run.log.With("id", c.conn.ID(), "remote", c.conn.Remote())
-	var p *panicked
-	switch {
-	case normal(outcome):
-		s.served.Add(1)
-	case errors.As(outcome, &p):
-		s.panics.Add(1)
-		log.Error("handler panicked; its connection is closed", "panic", p.value, "stack", string(p.stack))
-	default:
-		s.failed.Add(1)
-		log.Warn("handler ended with an error", "err", outcome)
-	}
-}
-
-// normal reports whether a handler's outcome is an ordinary end.
-func normal(err error) bool {
-	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, sockets.ErrDraining) ||
-		errors.Is(err, sockets.ErrIdle) || errors.Is(err, net.ErrClosed)
+	go f()
 }
 
 // close closes the connection, so that a last reply is not lost. What lingers for
 // that gives its slot back first.
-func (c *connection) close(outcome error) {
-	limit := c.run.server.Timeouts.linger()
-	if outcome != errGoexit && limit > 0 && c.guard.MustLinger(limit) && c.run.server.mayLinger() {
+func (c *connection) close(mayLinger bool) {
+	s := c.run.server
+	limit := s.Timeouts.linger()
+	if mayLinger && limit > 0 && c.guard.MustLinger(limit) && s.mayLinger() {
 		c.phase.Store(&lingering)
-		c.giveSlot()
+		c.release()
 		c.guard.Linger(limit)
-		c.run.server.lingering.Add(-1)
+		s.lingering.Add(-1)
 	}
 	_ = c.conn.Close()
-	c.giveSlot()
+	c.release()
 }
 
-// mayLinger takes one of the places for lingering connections: a quarter of what
-// Limits.Conns allows.
+// mayLinger takes one of the places for connections that linger or are refused: a
+// quarter of what Limits.Conns allows.
 func (s *Server) mayLinger() bool {
-	limit := s.slots.limit()
+	limit := s.handlers.limit()
 	if n := s.lingering.Add(1); limit < 0 || n <= int64(max(limit/4, 1)) {
 		return true
 	}
@@ -128,10 +131,37 @@ func (s *Server) mayLinger() bool {
 	return false
 }
 
-func (c *connection) giveSlot() {
-	if c.slot {
-		c.slot = false
-		c.run.server.slots.give()
+// refuse is the life of a connection for which there is no place.
+func (c *connection) refuse() {
+	defer c.leave()
+	c.turnAway(c.run.server.TLS == nil) // a client of TLS would not understand it
+}
+
+// turnAway tells the peer that there is no place, and reads its input for a while:
+// a close with unread input is a reset, which would destroy what the peer was told.
+func (c *connection) turnAway(tell bool) {
+	c.phase.Store(&refusing)
+	c.release()
+	s := c.run.server
+	if s.mayLinger() {
+		if tell && len(s.Limits.Refusal) > 0 {
+			_, _ = c.conn.Write(s.Limits.Refusal)
+		}
+		c.guard.Linger(s.Timeouts.linger())
+		s.lingering.Add(-1)
+	}
+	_ = c.conn.Close()
+}
+
+// release gives back what the connection holds of the limits.
+func (c *connection) release() {
+	if c.slot != nil {
+		c.slot.give()
+		c.slot = nil
+	}
+	if c.source.IsValid() {
+		c.run.server.sources.remove(c.source)
+		c.source = netip.Addr{}
 	}
 }
 

@@ -78,12 +78,18 @@ func (f *failures) wait(ctx context.Context, err error) error {
 	case f.n >= mostUnknown && !errors.As(err, new(syscall.Errno)):
 		return err
 	}
-	if !f.logged {
-		f.logged = true
-		f.log.Warn("accept fails, trying again", "local", f.local, "err", err)
-	}
+	f.say(err)
 	_ = f.delay.Wait(ctx)
 	return nil
+}
+
+// say logs the beginning of an episode.
+func (f *failures) say(err error) {
+	if f.logged {
+		return
+	}
+	f.n, f.logged = max(f.n, 1), true
+	f.log.Warn("accept fails, trying again", "local", f.local, "err", err)
 }
 
 // over ends the episode: a connection was accepted.

@@ -19,6 +19,20 @@ type Limits struct {
 	Conns int
 	// Overload says what happens to a connection beyond Conns.
 	Overload Overload
+	// Refusal is sent to a connection that is rejected, as it is, before it
+	// is closed; nil sends nothing.
+	Refusal []byte
+	// PerSource is how many connections one source may have: an IPv4
+	// address, or the /64 network of an IPv6 address, which is what one
+	// customer is given. More are rejected, whatever Overload says. With
+	// Prepare it is the RemoteAddr of what that returns that counts. The
+	// default is no limit.
+	PerSource int
+	// Handshakes is how many connections may be in Prepare or TLS, or behind
+	// it without a turn yet, so that strangers who never finish cannot use up
+	// Conns. Beyond it connections wait, or are closed if Overload is Reject.
+	// The default is a quarter of Conns.
+	Handshakes int
 }
 
 // Overload is a policy for connections beyond the limit.
@@ -26,13 +40,15 @@ type Overload uint8
 
 // The policies.
 const (
-	// EvictIdle is to close the connection that has been idle the longest in
-	// favour of the new one. In this version it behaves as Block.
+	// EvictIdle closes the connection that has been idle the longest in
+	// favour of the new one, if it has been so for at least a second. Its
+	// handler, and the cause of its context, is sockets.ErrEvicted. As long
+	// as none has been idle that long the new one waits, as with Block.
 	EvictIdle Overload = iota
 	// Block lets the new connection wait until another ends.
 	Block
-	// Reject is to close the new connection. In this version Serve returns
-	// an error that matches errors.ErrUnsupported.
+	// Reject sends Refusal to the new connection and closes it, so that the
+	// client reads Refusal and then EOF, also if it wrote first.
 	Reject
 )
 
@@ -54,9 +70,22 @@ func (l Limits) conns() int {
 	return max(leastConns, int(min(files/2, mostConns+otherFiles))-otherFiles)
 }
 
+func (l Limits) handshakes(conns int) int {
+	switch {
+	case l.Handshakes != 0:
+		return l.Handshakes
+	case conns < 0:
+		return -1
+	}
+	return max(conns/4, 1)
+}
+
 // Timeouts bound what a Server waits for. In each, 0 is the stated default and a
 // negative value means none.
 type Timeouts struct {
+	// Handshake is how long Prepare and TLS may take together. Then the
+	// connection is closed. The default is 10 s.
+	Handshake time.Duration
 	// Idle is how long a connection may wait for the first byte of a
 	// message; its handler then gets sockets.ErrIdle. Where a handler uses
 	// neither Await nor messages, it is how long a Read may be blocked while
@@ -71,6 +100,17 @@ type Timeouts struct {
 	// goes on as long as it makes progress, so that the end may be noticed
 	// after up to twice the time. The default is 30 s.
 	Write time.Duration
+	// Lifetime is how long a connection may live. At some moment in its last
+	// fifth, at random so that connections of one moment do not end in one
+	// moment, it is told as by a stop: Draining closes, and if it is idle, or
+	// as soon as it is, its handler gets sockets.ErrLifetime. At its end it is
+	// closed. The default is none.
+	Lifetime time.Duration
+	// MinRate is how many bytes a second the peer must send of a message that
+	// has begun, or of what a handler reads between two calls of Await, and
+	// take of a write, after 5 s for free. The clock runs only while the peer
+	// is waited for; a slower one is sockets.ErrMinRate. The default is none.
+	MinRate int
 	// Linger is how long a connection whose handler has returned may take to
 	// read the last reply. The server ends its sending and reads on, as a
 	// plain close would destroy the reply if the peer still sends. It does so
@@ -87,8 +127,11 @@ func (t Timeouts) limits() guard.Limits {
 		Idle:    or(t.Idle, 0),
 		Message: or(t.Message, time.Minute),
 		Write:   or(t.Write, 30*time.Second),
+		MinRate: max(t.MinRate, 0),
 	}
 }
+
+func (t Timeouts) handshake() time.Duration { return or(t.Handshake, 10*time.Second) }
 
 func (t Timeouts) linger() time.Duration { return or(t.Linger, 2*time.Second) }
 

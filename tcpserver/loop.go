@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"example.com/sockets"
@@ -34,6 +35,7 @@ type loop struct {
 	local addr.Endpoint
 	close func() // of ln, once
 	born  time.Time
+	spare spare
 
 	// stopping ends when the server stops, cut when its grace period is over.
 	stopping, cut context.Context
@@ -75,29 +77,51 @@ func (l *loop) serve() error {
 	return err
 }
 
-// accept starts a handler for each connection, until the server stops or the
+// accept starts a goroutine for each connection, until the server stops or the
 // listener fails. hand is one for which no slot was free when the stop began.
 func (l *loop) accept() (hand net.Conn, err error) {
+	s := l.run.server
 	failed := failures{log: l.run.log, local: l.local}
+	if _, real := l.ln.(syscall.Conn); real {
+		l.spare.open()
+		defer l.spare.close()
+	}
 	for {
 		nc, err := l.ln.Accept()
 		if err != nil {
 			if l.stopping.Err() != nil {
 				return nil, nil
 			}
-			l.run.server.acceptErrors.Add(1)
-			if err = failed.wait(l.stopping, err); err != nil {
+			s.acceptErrors.Add(1)
+			if nc, err = l.recover(&failed, err); err != nil {
 				return nil, &operr.Error{Op: "accept", Local: l.local, Err: err}
 			}
-			continue
+			if nc == nil {
+				continue
+			}
 		}
 		failed.over()
-		l.run.server.accepted.Add(1)
-		if !l.run.server.slots.take(l.stopping.Done()) {
+		s.accepted.Add(1)
+		if !l.run.admit(nc, l.stopping.Done()) {
 			return nc, nil
 		}
-		l.run.start(nc)
 	}
+}
+
+// recover gets over a failure of Accept, or returns why it can't. It may accept a
+// connection on the way.
+func (l *loop) recover(failed *failures, err error) (net.Conn, error) {
+	nc, shed := l.spare.accept(l.ln, err)
+	switch {
+	case shed:
+		failed.say(err)
+		l.run.server.accepted.Add(1)
+		l.run.server.shed.Add(1)
+		return nil, nil
+	case nc != nil:
+		return nc, nil
+	}
+	return nil, failed.wait(l.stopping, err)
 }
 
 // takeQueue takes the connections that the system had queued for the listener. In
@@ -127,12 +151,10 @@ func (l *loop) takeQueue(queue []net.Conn) []net.Conn {
 // them when the grace period is over is closed.
 func (l *loop) serveQueue(queue []net.Conn) {
 	for _, nc := range queue {
-		if l.run.server.slots.take(l.cut.Done()) {
-			l.run.start(nc)
-			continue
+		if !l.run.admit(nc, l.cut.Done()) {
+			l.run.server.unserved.Add(1)
+			_ = nc.Close()
 		}
-		l.run.server.unserved.Add(1)
-		_ = nc.Close()
 	}
 }
 

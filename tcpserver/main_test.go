@@ -96,7 +96,7 @@ func (r *running) wait() error {
 	if st.Running != int64(abandoned) {
 		r.t.Errorf("after Serve returned, Running is %d and %d were abandoned", st.Running, abandoned)
 	}
-	if st.Running == 0 && (st.Lingering != 0 || st.Accepted != st.Served+st.Failed+st.Panics+st.Unserved) {
+	if st.Running == 0 && (st.Lingering != 0 || st.Accepted != st.Served+st.Failed+st.Panics+st.Unserved+st.Handshakes+st.Rejected+st.RejectedSource+st.Shed) {
 		r.t.Errorf("counters do not add up: %+v", st)
 	}
 	return err

@@ -2,6 +2,7 @@ package tcpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"iter"
@@ -27,6 +28,18 @@ type Server struct {
 	// Framing tells the messages of a connection apart. Nil means
 	// sockets.Lines(0).
 	Framing sockets.Framing
+	// TLS, if not nil, makes every connection a TLS connection before its
+	// handler is called; Conn.NetConn is then the *tls.Conn, which tells the
+	// protocol that ALPN chose and the client's certificates. To renew a
+	// certificate while serving use its GetCertificate or
+	// GetConfigForClient.
+	TLS *tls.Config
+	// Prepare, if not nil, is called with each connection before TLS, in the
+	// connection's goroutine: to read a PROXY header, to look at the peer. It
+	// returns the connection to go on with, which is c or lies over it, or an
+	// error to close it. Deadlines that it sets it takes off again; beside
+	// them Timeouts.Handshake bounds it, by closing c. ctx ends then too.
+	Prepare func(ctx context.Context, c net.Conn) (net.Conn, error)
 	// Limits bound what the server takes on.
 	Limits Limits
 	// Timeouts bound what it waits for.
@@ -39,9 +52,14 @@ type Server struct {
 	Crash bool
 	// Logger is told what a person may want to know; nil means slog.Default.
 	Logger *slog.Logger
+	// Trace is told of the moments of each connection; nil means nobody is.
+	Trace *Trace
 
-	once  sync.Once
-	slots slots
+	once       sync.Once
+	handlers   *slots
+	handshakes *slots
+	idlers     idlers
+	sources    sources
 
 	mu   sync.Mutex // guards runs
 	runs []*run
@@ -87,7 +105,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	loops, stop := errgroup.WithContext(ctx)
 	l := newLoop(r, ln)
 	r.set.Add(&l.entry, l)
-	r.log.Info("serving", "local", ln.Addr(), "reach", reach(l.local), "conns", s.slots.limit())
+	r.log.Info("serving", "local", ln.Addr(), "reach", reach(l.local), "conns", s.handlers.limit())
 	loops.Go(l.serve)
 
 	<-stop.Done()
@@ -126,7 +144,11 @@ func (s *Server) begin(ctx context.Context) *run {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	s.once.Do(func() { s.slots = newSlots(s.Limits.conns()) })
+	r.limits.Hooks = s.Trace.hooks()
+	s.once.Do(func() {
+		n := s.Limits.conns()
+		s.handlers, s.handshakes = newSlots(n), newSlots(s.Limits.handshakes(n))
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.runs = append(s.runs, r)
@@ -151,9 +173,6 @@ func (s *Server) check() error {
 	if s.Limits.Overload > Reject {
 		return fmt.Errorf("tcpserver: Limits.Overload is %d; use EvictIdle, Block or Reject", s.Limits.Overload)
 	}
-	if s.Limits.Overload == Reject {
-		return fmt.Errorf("tcpserver: Limits.Overload Reject: %w in this version; use Block", errors.ErrUnsupported)
-	}
 	return nil
 }
 
@@ -171,15 +190,20 @@ func (s *Server) Conns() iter.Seq[*sockets.Conn] {
 }
 
 func (s *Server) connections() (all []*connection) {
+	for _, m := range s.members() {
+		if c, ok := m.(*connection); ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (s *Server) members() (all []drain.Member) {
 	s.mu.Lock()
 	runs := s.runs // never changed in place up to this length
 	s.mu.Unlock()
 	for _, r := range runs {
-		for _, m := range r.set.Members() {
-			if c, ok := m.(*connection); ok {
-				all = append(all, c)
-			}
-		}
+		all = append(all, r.set.Members()...)
 	}
 	return all
 }

@@ -1,21 +1,22 @@
 package tcpserver
 
-// slots are the turns of connections: one is held by each whose handler runs.
-// Having as many as the limit allows, and no counter beside them, makes the limit
-// exact, and whoever gives one back wakes whoever waits.
+// slots are turns: one is held by each connection whose handler runs, or, of
+// another set, by each that is in its handshake. Having as many as the limit
+// allows, and no counter beside them, makes the limit exact, and whoever gives one
+// back wakes whoever waits.
 type slots struct {
 	taken chan struct{} // nil: no limit
 }
 
-func newSlots(n int) slots {
+func newSlots(n int) *slots {
 	if n < 0 {
-		return slots{}
+		return &slots{}
 	}
-	return slots{make(chan struct{}, n)}
+	return &slots{make(chan struct{}, n)}
 }
 
-// take waits for a slot, and reports false if stop is closed first.
-func (s slots) take(stop <-chan struct{}) bool {
+// try takes a slot if one is free.
+func (s *slots) try() bool {
 	if s.taken == nil {
 		return true
 	}
@@ -23,6 +24,14 @@ func (s slots) take(stop <-chan struct{}) bool {
 	case s.taken <- struct{}{}:
 		return true
 	default:
+		return false
+	}
+}
+
+// take waits for a slot, and reports false if stop is closed first.
+func (s *slots) take(stop <-chan struct{}) bool {
+	if s.try() {
+		return true
 	}
 	select {
 	case s.taken <- struct{}{}:
@@ -32,13 +41,14 @@ func (s slots) take(stop <-chan struct{}) bool {
 	}
 }
 
-func (s slots) give() {
+func (s *slots) give() {
 	if s.taken != nil {
 		<-s.taken
 	}
 }
 
-func (s slots) limit() int {
+// limit is how many there are, -1 without a limit.
+func (s *slots) limit() int {
 	if s.taken == nil {
 		return -1
 	}

@@ -38,23 +38,25 @@ func (g *Guard) Over() error {
 }
 
 // BeginCall starts a call: what it reads and writes ends with ctx, and at until if
-// that is not zero. The returned function ends the call.
-func (g *Guard) BeginCall(ctx context.Context, until time.Time) (end func()) {
+// that is not zero. EndCall is given what it returns.
+func (g *Guard) BeginCall(ctx context.Context, until time.Time) (stop func() bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.callAt, g.callWhy = g.instant(until), operr.ErrTimeout
 	if ctx.Done() == nil {
-		return g.endCall
+		return nil
 	}
 	g.call++
 	this := g.call
-	stop := context.AfterFunc(ctx, func() { g.cutCall(this, operr.OfContext(ctx)) })
-	return func() { stop(); g.endCall() }
+	return context.AfterFunc(ctx, func() { g.cutCall(this, operr.OfContext(ctx)) })
 }
 
-// endCall makes the watcher of a call that is over harmless: it may be running at
+// EndCall ends a call. Its watcher is harmless from now on: it may be running at
 // this moment, and must not hit the next one.
-func (g *Guard) endCall() {
+func (g *Guard) EndCall(stop func() bool) {
+	if stop != nil {
+		stop()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.callAt = never

@@ -19,13 +19,6 @@ import (
 	"time"
 )
 
-// Limits are the times that a server sets for its connections. Zero: none.
-type Limits struct {
-	Idle    time.Duration // from the end of a message to the first byte of the next
-	Message time.Duration // from the first byte of a message to its last
-	Write   time.Duration // in which the peer must take at least one byte
-}
-
 const (
 	// never is an instant that does not come.
 	never = time.Duration(1<<63 - 1)
@@ -48,6 +41,9 @@ const expired = time.Duration(-1)
 // they are small, and right in virtual time as well.
 type Guard struct {
 	Context
+	// Owner is whom the hooks of the limits are told about.
+	Owner any
+
 	limits *Limits
 	start  time.Time
 
@@ -60,12 +56,14 @@ type Guard struct {
 	raw                   net.Conn // what is closed by force; below TLS
 	userRead, userWrite   time.Duration
 	armedRead, armedWrite time.Duration // what is set on conn
-	drainAt               time.Duration // from then on a stop ends what is idle
+	drainAt               time.Duration // from then on what is idle ends
+	drainWhy              Reason        // a stop, or the end of its lifetime
 	callAt                time.Duration // the end of the call under way
 	began                 time.Duration // of the message being read
 	idle                  time.Duration // since when the first byte of the next is awaited
 	since                 time.Duration // when the read that waits began
 	writeSince            time.Duration // when the peer of a write last took a byte
+	readRate, writeRate   rate
 	ended                 error         // the connection is closed, and why
 	readEnd               error         // nothing more is read, and why
 	broken                error         // the conversation is void, and why
@@ -148,21 +146,26 @@ func (g *Guard) top() (conn net.Conn, layered bool) {
 
 // Drain asks for the end of the connection: once after has passed, waiting for
 // the first byte of a message returns ErrDraining, unless bytes are already here.
-func (g *Guard) Drain(after time.Duration) {
-	if g.drain(after) {
-		g.End(ErrDraining)
+func (g *Guard) Drain(after time.Duration) { g.retire(after, ErrDraining) }
+
+// Retire does the same for another reason, at once.
+func (g *Guard) Retire(why Reason) { g.retire(0, why) }
+
+func (g *Guard) retire(after time.Duration, why Reason) {
+	if g.drain(after, why) {
+		g.End(why)
 	}
 }
 
 // drain reports whether the connection is idle in a way that only its end ends:
 // in a handshake of which no byte has come.
-func (g *Guard) drain(after time.Duration) (end bool) {
+func (g *Guard) drain(after time.Duration, why Reason) (end bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.drainAt != never {
 		return false
 	}
-	g.drainAt = g.now() + after
+	g.drainAt, g.drainWhy = g.now()+after, why
 	if g.draining != nil {
 		close(g.draining)
 	}

@@ -29,6 +29,9 @@ var ErrNothing = errors.New("nothing has come yet")
 // the transport, a timeout of the user's, or a Reason, which is final.
 func (g *Guard) Read(p []byte, w Wait) (int, error) {
 	since, looked := g.now(), false
+	if h := g.limits.Hooks; w == Next && h != nil && h.Idle != nil {
+		h.Idle(g.Owner)
+	}
 	for {
 		conn, err := g.beginRead(w, since, &looked)
 		if err != nil {
@@ -66,7 +69,7 @@ func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, 
 	if at <= now {
 		// An expired deadline hides bytes that wait, and bytes that are
 		// here win over a stop.
-		if why != ErrDraining || *looked || !g.bytesMayWaitLocked(&at, now) {
+		if g.drainAt == never || why != g.drainWhy || *looked || !g.bytesMayWaitLocked(&at, now) {
 			return nil, g.readEndsLocked(why)
 		}
 		*looked = true
@@ -108,13 +111,16 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 		if drainAt != never && g.read.Load() > 0 {
 			drainAt = min(drainAt, since) // what it gave was for the first message
 		}
-		sooner(drainAt, ErrDraining)
+		sooner(drainAt, g.drainWhy)
 		g.soonerIdle(sooner, g.idle)
 	case w == Own && !g.parks: // otherwise it is busy between two idle points
 		if g.drainAt != never {
-			sooner(max(g.drainAt, moved+quiet), ErrDraining)
+			sooner(max(g.drainAt, moved+quiet), g.drainWhy)
 		}
 		g.soonerIdle(sooner, max(g.idle, moved))
+	}
+	if g.limits.MinRate > 0 && (w == InMessage || w == Own && g.parks) {
+		sooner(since+g.readRate.left(g.read.Load(), g.limits.MinRate), ErrMinRate)
 	}
 	return at, why
 }
@@ -149,7 +155,9 @@ func (g *Guard) readEndsLocked(why error) error {
 
 func (g *Guard) endRead(n int, err error, w Wait) error {
 	var now time.Duration
+	first := false
 	if n > 0 {
+		first = g.read.Load() == 0
 		now = g.note(&g.read, n)
 	}
 	g.mu.Lock()
@@ -158,12 +166,17 @@ func (g *Guard) endRead(n int, err error, w Wait) error {
 		g.idle = never
 	}
 	if n > 0 && (w == Next || w == Reply) {
-		g.began = now
+		g.beginLocked(now, g.read.Load()-int64(n))
+	} else if g.limits.MinRate > 0 {
+		g.readRate.waited += g.now() - g.since
 	}
 	if errors.Is(err, io.EOF) {
 		g.eof = true
 	}
 	g.mu.Unlock()
+	if h := g.limits.Hooks; first && h != nil && h.FirstByte != nil {
+		h.FirstByte(g.Owner)
+	}
 	if n > 0 && isDeadline(err) {
 		return nil // it may be an early one; the next read will tell
 	}
@@ -175,5 +188,9 @@ func (g *Guard) Begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.parks = true
-	g.began = g.now()
+	g.beginLocked(g.now(), g.read.Load())
+}
+
+func (g *Guard) beginLocked(now time.Duration, read int64) {
+	g.began, g.readRate = now, rate{bytes: read}
 }

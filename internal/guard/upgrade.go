@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"example.com/sockets/internal/operr"
 )
@@ -12,7 +13,8 @@ import (
 // begun from a peer that is silent.
 type probe struct {
 	net.Conn
-	read atomic.Int64
+	read     atomic.Int64
+	patience *time.Timer // of a stop, with one of which no byte comes
 }
 
 func (p *probe) Read(b []byte) (int, error) {
@@ -28,7 +30,7 @@ func (p *probe) NetConn() net.Conn { return p.Conn }
 // are f's own; the end of ctx closes the connection. A stop does so too if
 // nothing of a handshake has come.
 func (g *Guard) Upgrade(ctx context.Context, f func(net.Conn) (net.Conn, error)) error {
-	p, err := g.beginUpgrade()
+	p, err := g.beginUpgrade(nil)
 	if err != nil {
 		return err
 	}
@@ -38,33 +40,63 @@ func (g *Guard) Upgrade(ctx context.Context, f func(net.Conn) (net.Conn, error))
 	if !stop() {
 		g.End(operr.OfContext(ctx)) // at once, and not a moment later
 	}
-	if ended := g.Ended(); ended != nil {
-		if next != nil {
-			_ = next.Close() // the end may have come before it was known
-		}
-		return ended
-	}
-	if err != nil {
-		g.End(err) // nobody knows what the peer thinks of the stream now
-	}
-	return err
+	return g.upgraded(next, err)
 }
 
-func (g *Guard) beginUpgrade() (*probe, error) {
+// Handshake is the upgrades before the connection is served. It takes limit in all,
+// and also begins during a stop, for a connection that was queued.
+func (g *Guard) Handshake(limit time.Duration, steps ...func(net.Conn) (net.Conn, error)) error {
+	if limit > 0 {
+		timer := time.AfterFunc(limit, func() { g.End(ErrHandshake) })
+		defer timer.Stop()
+	}
+	p := &probe{}
+	defer g.serveQueued()
+	for _, step := range steps {
+		var err error
+		if p, err = g.beginUpgrade(p); err != nil {
+			return err
+		}
+		next, err := step(p)
+		g.endUpgrade(p, next)
+		if err = g.upgraded(next, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginUpgrade begins one. before is the step before of the same handshake, whose
+// bytes count; nil for one in the middle of a conversation.
+func (g *Guard) beginUpgrade(before *probe) (*probe, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.readableLocked(Next); err != nil {
 		return nil, err
 	}
-	if g.drainAt != never {
-		return nil, ErrDraining // a new handshake is no message in progress
+	if before == nil && g.drainAt != never {
+		return nil, g.drainWhy // a new handshake is no message in progress
 	}
 	_, _ = g.setReadLocked(never), g.setWriteLocked(never)
-	g.upgrading = &probe{Conn: g.conn}
-	return g.upgrading, nil
+	p := &probe{Conn: g.conn}
+	if before != nil {
+		p.read.Store(before.read.Load())
+	}
+	g.upgrading = p
+	if g.drainAt != never {
+		p.patience = time.AfterFunc(g.drainAt-g.now(), func() {
+			if p.read.Load() == 0 {
+				g.End(ErrDraining)
+			}
+		})
+	}
+	return p, nil
 }
 
 func (g *Guard) endUpgrade(p *probe, next net.Conn) {
+	if p.patience != nil {
+		p.patience.Stop()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.upgrading = nil
@@ -79,4 +111,28 @@ func (g *Guard) endUpgrade(p *probe, next net.Conn) {
 	g.setConnLocked(next)
 	g.idle = never // a handshake is no waiting
 	_, _ = g.setReadLocked(never), g.setWriteLocked(never)
+}
+
+// upgraded is what a step that returned next and err came to.
+func (g *Guard) upgraded(next net.Conn, err error) error {
+	if ended := g.Ended(); ended != nil {
+		if next != nil {
+			_ = next.Close() // the end may have come before it was known
+		}
+		return ended
+	}
+	if err != nil {
+		g.End(err) // nobody knows what the peer thinks of the stream now
+	}
+	return err
+}
+
+// serveQueued gives a connection whose handshake went on during a stop the time for
+// its first message anew.
+func (g *Guard) serveQueued() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.drainAt != never {
+		g.drainAt = g.now() + quiet
+	}
 }

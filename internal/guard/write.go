@@ -17,7 +17,7 @@ const record = 16 << 10
 // that a socket took, but TLS may have sent a part of what it does not count. The
 // caller has the write turn.
 func (g *Guard) Write(p []byte) (n int, sent bool, err error) {
-	since := g.now()
+	since := g.startWrite()
 	for {
 		conn, sealed, err := g.beginWrite(since)
 		if err != nil {
@@ -88,10 +88,21 @@ func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err er
 		}
 	}
 	g.mu.Unlock()
-	if err == ErrWrite {
-		g.End(ErrWrite) // half a message may have left: nothing can follow it
+	if err == ErrWrite || err == ErrMinRate {
+		g.End(err) // half a message may have left: nothing can follow it
 	}
 	return conn, tls, err
+}
+
+// startWrite starts the clocks of a write, which counts from the returned instant.
+func (g *Guard) startWrite() time.Duration {
+	now := g.now()
+	if g.limits.MinRate > 0 {
+		g.mu.Lock()
+		g.writeRate = rate{bytes: g.written.Load(), waited: -now}
+		g.mu.Unlock()
+	}
+	return now
 }
 
 // Kernel reports whether the connection is a plain socket, to which the kernel can
@@ -139,6 +150,12 @@ func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
 	}
 	if l := g.limits.Write; l > 0 && since+l < at {
 		at, why = since+l, ErrWrite
+	}
+	if r := g.limits.MinRate; r > 0 {
+		// A write waits for the peer from its begin, at -waited, on.
+		if t := g.writeRate.left(g.written.Load(), r); t < at {
+			at, why = t, ErrMinRate
+		}
 	}
 	return at, why
 }
