@@ -11,8 +11,15 @@
 //	conn, err := client.DialTCP(ctx, "localhost:12000") // a *sockets.Conn: lines, by default
 //	reply, err := conn.Call(ctx, []byte("hello"))
 //
+//	pool := &client.Pool{Address: "localhost:12000"} // many callers, as many connections as they need
+//	reply, err := pool.Call(ctx, []byte("hello"))
+//
 //	udp, err := client.DialUDP(ctx, "localhost:12000")
 //	reply, err := udp.Call(ctx, []byte("hello")) // sent again until it is answered
+//
+// Take the first that fits: a Conn for a dialogue, a Pool for many callers or for a
+// connection that comes back, a Pipeline where round trips are long and the
+// protocol allows requests to overtake replies, UDP for single datagrams.
 //
 // Addresses are "host:port", with a name, an IPv4 address or an IPv6 address in
 // brackets as the host, and a number or a service name as the port. DialTCP

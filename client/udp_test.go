@@ -3,10 +3,12 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -276,4 +278,31 @@ func TestUDPLocal(t *testing.T) {
 type udpConn interface {
 	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+}
+
+// Many callers on one real socket, some of whom give up.
+func TestUDPMatchReal(t *testing.T) {
+	p := newPeer(t)
+	p.serve(upper)
+	u := dialUDP(t, &client.Dialer{Match: func(request, reply []byte) bool {
+		return strings.EqualFold(string(request), string(reply))
+	}}, p.address())
+	var callers sync.WaitGroup
+	for i := range 16 {
+		callers.Go(func() {
+			for j := range 100 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if j%10 == 0 {
+					go cancel()
+				}
+				request := fmt.Sprint("call ", i, " ", j)
+				reply, err := u.Call(ctx, []byte(request))
+				if err == nil && string(reply) != strings.ToUpper(request) || err != nil && !errors.Is(err, context.Canceled) {
+					t.Errorf("%s: got %q, %v", request, reply, err)
+				}
+				cancel()
+			}
+		})
+	}
+	callers.Wait()
 }
