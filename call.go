@@ -41,8 +41,7 @@ func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	if err := c.writing.takeUntil(ctx, until); err != nil {
 		return nil, c.unsent(err)
 	}
-	end := c.guard.BeginCall(ctx, until)
-	defer end()
+	defer c.guard.EndCall(c.guard.BeginCall(ctx, until))
 	sent, err := c.writeMessage("call", request)
 	if !sent {
 		return nil, c.unsent(err)

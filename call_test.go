@@ -262,7 +262,7 @@ func TestCallUnderDeadline(t *testing.T) {
 func TestCancelNearCompletion(t *testing.T) {
 	rounds := 10_000
 	if raceEnabled || testing.Short() { // where each takes far longer
-		rounds = 1000
+		rounds = 3000
 	}
 	open := func() *sockets.Conn {
 		here, there := tcpPair(t)
@@ -318,10 +318,10 @@ func TestCancelAfterReply(t *testing.T) {
 		c := conn.(*sockets.Conn)
 		go echo(there, 0)
 		ctx, cancel := context.WithCancel(t.Context())
-		end := g.BeginCall(ctx, time.Time{})
+		stop := g.BeginCall(ctx, time.Time{})
 		cancel()
 		synctest.Wait() // the watcher has run
-		end()
+		g.EndCall(stop)
 		if reply, err := c.Call(t.Context(), []byte("next")); string(reply) != "next" || err != nil {
 			t.Errorf("the next call: %q, %v", reply, err)
 		}

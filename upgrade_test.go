@@ -278,8 +278,10 @@ func TestAbortOfTLS(t *testing.T) {
 					c, _ = upgraded(t, here, there)
 				}
 				_ = here.SetWriteDeadline(time.Now().Add(time.Second))
-				for err := error(nil); err == nil; {
-					_, err = here.Write([]byte("x")) // until the peer would have to read
+				for _, size := range []int{1000, 1} {
+					for err := error(nil); err == nil; {
+						_, err = here.Write(make([]byte, size)) // until the peer would have to read
+					}
 				}
 				_ = here.SetWriteDeadline(time.Time{})
 				start := time.Now()
