@@ -154,3 +154,6 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 
 // since is how long ago begin was, for exact comparisons in virtual time.
 func since(begin time.Time) time.Duration { return time.Since(begin) }
+
+// quiet keeps the servers' logs out of what examples print.
+var quiet = slog.New(slog.DiscardHandler)
