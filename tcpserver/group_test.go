@@ -99,9 +99,14 @@ func TestGroupSlow(t *testing.T) {
 		t.Run(fmt.Sprint(tt.policy), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				g := tcpserver.Group{Queue: queue, Slow: tt.policy}
-				var cause error
+				var mu sync.Mutex
+				var causes []error
 				r := serveSim(t, &tcpserver.Server{
-					Handler:  chat(&g, func(err error) { cause = errors.Join(cause, err) }),
+					Handler: chat(&g, func(err error) {
+						mu.Lock()
+						defer mu.Unlock()
+						causes = append(causes, err)
+					}),
 					Timeouts: tcpserver.Timeouts{Write: time.Hour, Grace: time.Second},
 				})
 				stuck, good := r.client(), r.client()
@@ -121,6 +126,9 @@ func TestGroupSlow(t *testing.T) {
 					t.Errorf("the broadcasts took %v", since(begin))
 				}
 				st := g.Stats()
+				mu.Lock()
+				cause := errors.Join(causes...)
+				mu.Unlock()
 				if tt.closed != (st.Disconnected == 1) || tt.closed != errors.Is(cause, tcpserver.ErrSlow) {
 					t.Errorf("%+v, cause %v", st, cause)
 				}
