@@ -65,6 +65,10 @@ func (l *loop) endLocked(err error) {
 		w.wake <- struct{}{}
 	}
 	l.idle = nil
+	if w := l.pace.watcher; w != nil {
+		l.pace.relieve()
+		w.wake <- struct{}{}
+	}
 }
 
 // cutHandlers ends the handlers' context, and drops what nobody has claimed.

@@ -56,8 +56,9 @@ type loop struct {
 	waking    bool           // a follower was woken, and has not looked yet
 	draining  bool           // a stop has begun
 	ended     bool           // nothing more will be read
-	cutOff    bool           // nothing more will be handled
-	err       error          // why reading ended, nil for a stop
+	pace      pace
+	cutOff    bool  // nothing more will be handled
+	err       error // why reading ended, nil for a stop
 	workers   int
 	idle      []*worker // those that are parked, the last to come is woken first
 	counts    Stats

@@ -27,6 +27,8 @@ type worker struct {
 	busy    bool              // it has claimed a datagram and not settled its count
 	outcome outcome           // of the handler that has ended
 	polls   bool              // it has the read turn
+	timer   *time.Timer       // of the watcher
+	since   time.Time         // when the handler began, if that matters
 	lost    bool              // abandoned while it was reading
 	state   sockets.Straggler // what it was doing when it was cut off
 
@@ -82,7 +84,7 @@ func (w *worker) next() bool {
 			l.flushLocked(w)
 		case len(l.batch) > 0 && w.takeSlotLocked():
 			w.claimLocked()
-			l.followLocked()
+			l.followLocked(w)
 			return true
 		case l.turnTaken:
 			if !w.parkLocked() {
@@ -155,6 +157,7 @@ func (w *worker) settleLocked() {
 		return
 	}
 	w.busy = false
+	l.cameBackLocked(w)
 	l.counts.Running--
 	l.counts.Handled++
 	switch w.outcome {
@@ -197,13 +200,17 @@ func (w *worker) dropSlotLocked() {
 func (w *worker) parkLocked() bool {
 	l := w.loop
 	w.dropSlotLocked()
-	if len(l.idle) >= parked {
+	switch {
+	case l.pace.watcher == nil:
+		l.watchLocked(w)
+	case len(l.idle) < parked:
+		l.idle = append(l.idle, w)
+		l.mu.Unlock()
+		<-w.wake
+		l.mu.Lock()
+	default:
 		return false
 	}
-	l.idle = append(l.idle, w)
-	l.mu.Unlock()
-	<-w.wake
-	l.mu.Lock()
 	l.waking = false
 	return true
 }
