@@ -59,6 +59,10 @@ func TestExplain(t *testing.T) {
 		{"write", sockets.ErrWrite, []string{"Timeouts.Write"}},
 		{"message", sockets.ErrMessage, []string{"did not end in time"}},
 		{"cut off", sockets.ErrCutOff, []string{"Timeouts.Grace"}},
+		{"handshake", sockets.ErrHandshake, []string{"Timeouts.Handshake"}},
+		{"lifetime", sockets.ErrLifetime, []string{"ordinary end"}},
+		{"minimum rate", sockets.ErrMinRate, []string{"Timeouts.MinRate"}},
+		{"no reply", noReply(t, ln), []string{"instead of answering", "its log knows"}},
 		{"evicted", sockets.ErrEvicted, []string{"Limits.Conns"}},
 		{"delimiter", sockets.ErrDelimiter, []string{"LengthPrefix"}},
 		{"truncated", sockets.ErrTruncated, []string{"lost"}},
@@ -143,5 +147,29 @@ func timedOutRead(ln net.Listener) error {
 	defer c.Close()
 	c.SetReadDeadline(time.Unix(1, 0))
 	_, err = c.ReadMessage()
+	return err
+}
+
+func noReply(t *testing.T, ln net.Listener) error {
+	t.Helper()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := sockets.NewConn(nc, nil)
+	defer c.Close()
+	for { // timedOutRead left connections in the queue
+		peer, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if peer.RemoteAddr().String() == c.LocalAddr().String() {
+			peer.(*net.TCPConn).CloseWrite()
+			defer peer.Close()
+			break
+		}
+		peer.Close()
+	}
+	_, err = c.Call(t.Context(), []byte("hello"))
 	return err
 }
