@@ -29,18 +29,18 @@ type Dialer struct {
 	// Local is the address to dial from; its transport is not looked at. The
 	// zero Endpoint, and a zero port, are the system's choice. With a port of
 	// its own a UDP client can't change it, so that a late reply is taken for
-	// the next call's: set Match or ID too.
+	// the next call's: set Match or ID too. It then has one address at a time.
 	Local addr.Endpoint
-	// Match reports whether reply answers request, for UDP. With it many
-	// calls are in flight on one socket, and whatever answers none of them is
-	// dropped; without it calls run one at a time, and the next datagram
-	// answers. It must not block and may keep neither slice; several
+	// Match reports whether reply answers request, for UDP and Pipeline. With
+	// it many calls are in flight on one socket, and whatever answers none of
+	// them is dropped; without it UDP calls run one at a time and the next
+	// datagram answers, and a Pipeline's replies come in order. It must not block and may keep neither slice; several
 	// goroutines use it at once; a reply over MaxReply comes cut.
 	Match func(request, reply []byte) bool
-	// ID, for UDP, returns the number in a message by which a reply belongs
-	// to its request, and false where there is none: a request without one is
-	// not sent, a reply without one is dropped. It does what Match does, but
-	// the cost does not grow with the calls in flight; with both, Match has
+	// ID returns the number in a message by which a reply belongs to its
+	// request, and false where there is none: a request without one is not
+	// sent, a reply without one is dropped. It does what Match does, but the
+	// cost does not grow with the calls in flight; with both, Match has
 	// the last word. An id is refused while a call in flight has it, and
 	// should not come back as long as late replies to its last use may. The
 	// rules for Match apply.

@@ -121,6 +121,9 @@ func (u *UDP) bounced(s *socket, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stats.Bounced++
+	if s.retired || s.path.socket != s {
+		return // news of a call that has ended
+	}
 	u.troubleLocked(s.path, err)
 	if u.d.FailFast && len(u.inFlight) == 0 {
 		u.reportLocked(err)

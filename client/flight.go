@@ -169,6 +169,7 @@ func (f *flight) recycleLocked(c *call) {
 	if !c.left || c.pins > 0 {
 		return
 	}
+	c.timer.Stop()
 	select {
 	case <-c.wake:
 	default:

@@ -25,7 +25,7 @@ type member struct {
 
 	// Guarded by Pool.mu, or its user's.
 	used   bool // it is not new any more
-	proved bool // it has lived for a while, or served
+	proved bool // it has served
 }
 
 // healthy is how long a connection has to last before the pauses between dials
@@ -101,16 +101,12 @@ func (p *Pool) reason(m *member, err error) retirement {
 }
 
 // wake takes m, which is not idle any more, from its watcher, and returns what that
-// has seen if it is not good.
+// has seen: a timeout if all is well.
 func (m *member) wake() error {
 	m.conn.SetReadDeadline(past)
-	if err := <-m.watched; !operr.IsTimeout(err) {
-		if err == nil {
-			return errUnasked
-		}
-		return err
-	}
-	return m.conn.SetReadDeadline(time.Time{})
+	seen := <-m.watched
+	m.conn.SetReadDeadline(time.Time{})
+	return seen
 }
 
 // past is a deadline that ends a wait at once.

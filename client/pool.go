@@ -42,8 +42,8 @@ type Pool struct {
 	// 0 and negative are for ever.
 	Lifetime time.Duration
 	// Restore, if not nil, is run on each new connection before it is used for
-	// anything else: to log in, to subscribe, to choose a database. An error
-	// makes the connection one that failed. ctx ends after Dialer.Timeout and
+	// anything else: to read a greeting, to log in, to choose a database. An
+	// error makes the connection one that failed. ctx ends after Dialer.Timeout and
 	// with Close.
 	Restore func(ctx context.Context, c *sockets.Conn) error
 	// Grace is how long Close waits for the calls in progress. 0 is 5 s,
@@ -102,7 +102,13 @@ func (p *Pool) init() {
 func (p *Pool) Call(ctx context.Context, request []byte) (reply []byte, err error) {
 	p.begin()
 	for {
-		m, err := p.take(ctx)
+		m, err := p.takeIdle(ctx)
+		if m == nil && err == nil {
+			var cancel context.CancelFunc
+			ctx, cancel = p.bounded(ctx) // the wait and the call together
+			defer cancel()
+			m, err = p.await(ctx)
+		}
 		if err != nil {
 			return nil, p.end(err)
 		}
@@ -120,14 +126,28 @@ func (p *Pool) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	}
 }
 
+// bounded gives ctx the Dialer's Timeout if it has no deadline.
+func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return p.Dialer.withTimeout(ctx)
+}
+
 // Do runs f with a connection of its own, for what takes more than one request:
 // it may read and write as it likes and must not keep c. ctx bounds the wait for
-// the connection, and does what f makes it do. The connection is used again if f
+// the connection, which ends after Dialer.Timeout if ctx has no deadline, and does
+// what f makes it do. The connection is used again if f
 // returns nil, has not closed it and has read all that came; otherwise it is
 // closed. Do returns what f does, and nothing is ever run twice.
 func (p *Pool) Do(ctx context.Context, f func(ctx context.Context, c *sockets.Conn) error) error {
 	p.begin()
-	m, err := p.take(ctx)
+	m, err := p.takeIdle(ctx)
+	if m == nil && err == nil {
+		wait, cancel := p.bounded(ctx)
+		m, err = p.await(wait)
+		cancel()
+	}
 	if err != nil {
 		return p.end(err)
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -24,8 +25,8 @@ func (p *Pool) dialLocked() {
 	}
 }
 
-// dial makes one connection and hands it on. If it fails and there is no other
-// connection, nobody who waits can hope.
+// dial makes one connection and hands it on. If it fails and there is no other, nor
+// one in the making, nobody who waits can hope.
 func (p *Pool) dial() {
 	m, err := p.connect()
 	p.mu.Lock()
@@ -37,15 +38,11 @@ func (p *Pool) dial() {
 		p.stats.Dialed++
 		p.members[m] = struct{}{}
 		p.work.Go(func() { p.watch(m) })
-		if p.closing {
-			p.retireLocked(m, retiredClosed, false)
-		} else {
-			p.offerLocked(m)
-		}
+		p.placeLocked(m)
 	case !p.closing:
 		p.stats.DialFailed++
 		p.penalizeLocked()
-		if len(p.members) == 0 {
+		if len(p.members)+p.dialing == 0 {
 			p.refuseLocked(err)
 		}
 	}
@@ -72,12 +69,16 @@ func (p *Pool) connect() (*member, error) {
 		err = p.Restore(ctx, conn)
 		cancel()
 	}
-	if err == nil {
-		err = broken()
+	m := p.newMember(conn, broken)
+	if ok, _ := p.tidy(m); !ok && err == nil {
+		err = errNotReady
 	}
 	if err != nil {
 		conn.Abort(nil)
 		return nil, &operr.Error{Op: "restore", Local: conn.Local(), Remote: conn.Remote(), Unsent: true, Err: err}
 	}
-	return p.newMember(conn, broken), nil
+	return m, nil
 }
+
+// errNotReady: a Restore that succeeds must leave the connection between messages.
+var errNotReady = errors.New("the connection has ended, or something on it is unread")

@@ -64,6 +64,38 @@ func TestPoolRestoreFails(t *testing.T) {
 	})
 }
 
+// What Restore leaves unread would answer the first call.
+func TestPoolRestoreLeavesSomething(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		(&lineServer{}).serve(w)
+		p := newPool(w, &client.Pool{Restore: func(_ context.Context, c *sockets.Conn) error {
+			c.WriteMessage([]byte("one"))
+			c.WriteMessage([]byte("two"))
+			time.Sleep(time.Second)
+			_, err := c.ReadMessage()
+			return err
+		}})
+		if _, err := p.Call(t.Context(), []byte("hello")); err == nil || !sockets.NotSent(err) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// The wait for a connection and the call have one time limit together.
+func TestPoolTimeout(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		s := &lineServer{delay: time.Hour}
+		s.serve(w)
+		p := newPool(w, &client.Pool{Conns: 1, Dialer: client.Dialer{Timeout: 3 * time.Second}})
+		go p.Do(t.Context(), func(context.Context, *sockets.Conn) error { time.Sleep(2 * time.Second); return nil })
+		synctest.Wait()
+		if _, err := p.Call(t.Context(), []byte("hello")); !sockets.IsTimeout(err) || w.now() != 3*time.Second {
+			t.Errorf("at %v: %v", w.now(), err)
+		}
+		p.Close()
+	})
+}
+
 // While there is no server a call fails as soon as its dial does, and dials have
 // pauses of 1, 2, 4 s between them, whatever the number of callers.
 func TestPoolServerDown(t *testing.T) {
@@ -95,6 +127,27 @@ func TestPoolServerDown(t *testing.T) {
 		for i, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
 			if d := dials[i+1] - dials[i]; !near(d, want) {
 				t.Errorf("pause %d was %v, want %v", i+1, d, want)
+			}
+		}
+	})
+}
+
+// Many callers at once: the dials that began together count as one failure.
+func TestPoolServerDownAtOnce(t *testing.T) {
+	inWorld(t, simnet.Options{Link: simnet.Link{Latency: 10 * ms}}, func(t *testing.T, w *world) {
+		p := newPool(w, &client.Pool{})
+		for _, want := range []struct {
+			took  time.Duration
+			dials int64
+		}{{20 * ms, 16}, {time.Second, 17}, {2 * time.Second, 18}} {
+			start := w.now()
+			calls(50, func(int) {
+				if _, err := p.Call(t.Context(), []byte("hello")); !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("at %v: %v", w.now(), err)
+				}
+			})
+			if d := w.now() - start; !near(d, want.took) || p.Stats().DialFailed != want.dials {
+				t.Errorf("took %v, want %v; %+v", d, want.took, p.Stats())
 			}
 		}
 	})

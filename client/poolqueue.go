@@ -20,76 +20,66 @@ type grant struct {
 	err error
 }
 
-// take returns a connection that was well just now: an idle one, or the next that
-// is given back or dialled.
-func (p *Pool) take(ctx context.Context) (*member, error) {
+// takeIdle returns an idle connection that was well just now, nil if there is
+// none.
+func (p *Pool) takeIdle(ctx context.Context) (*member, error) {
 	if ctx.Err() != nil {
 		return nil, p.failure(operr.OfContext(ctx))
 	}
 	for {
-		m, w, err := p.ask()
-		if w != nil {
-			return p.await(ctx, w)
+		p.mu.Lock()
+		if p.closing || len(p.idle) == 0 {
+			p.mu.Unlock()
+			return nil, nil
 		}
-		if err != nil {
-			return nil, p.failure(err)
-		}
-		bad := m.wake()
-		if bad == nil {
+		m := p.unparkLocked()
+		p.mu.Unlock()
+		seen := m.wake()
+		if operr.IsTimeout(seen) { // by which it was woken
 			return m, nil
 		}
 		p.mu.Lock()
-		why := p.reason(m, bad)
+		why := p.reason(m, seen)
 		p.retireLocked(m, why, why.isPeers())
 		p.mu.Unlock()
 	}
 }
 
-// ask returns an idle connection, or puts a waiter into the queue and sees to it
-// that there will be one.
-func (p *Pool) ask() (*member, *waiter, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.closing:
-		return nil, nil, net.ErrClosed
-	case len(p.idle) > 0:
-		return p.unparkLocked(), nil, nil
-	}
+// await returns the next connection that is given back or dialled, in its turn.
+func (p *Pool) await(ctx context.Context) (*member, error) {
 	w := &waiter{make(chan grant, 1)}
-	p.waiters = append(p.waiters, w)
-	p.dialLocked()
-	return nil, w, nil
-}
-
-// await waits for w's turn.
-func (p *Pool) await(ctx context.Context, w *waiter) (*member, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = p.Dialer.withTimeout(ctx)
-		defer cancel()
+	if !p.queue(w) {
+		return nil, p.failure(net.ErrClosed)
 	}
 	select {
 	case g := <-w.granted:
 		if g.m != nil {
-			g.err = g.m.conn.SetReadDeadline(time.Time{}) // it was ready to rest
+			g.m.conn.SetReadDeadline(time.Time{}) // it was ready to rest
 		}
 		return g.m, g.err
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
-	i := slices.Index(p.waiters, w)
-	if i >= 0 {
+	defer p.mu.Unlock()
+	if i := slices.Index(p.waiters, w); i >= 0 {
 		p.waiters = slices.Delete(p.waiters, i, i+1)
+	} else if g := <-w.granted; g.m != nil { // too late: it is the next one's
+		p.placeLocked(g.m)
 	}
-	last := p.lastErr
-	p.mu.Unlock()
-	if i < 0 { // too late: it was granted, and is somebody else's
-		if g := <-w.granted; g.m != nil {
-			p.release(g.m, true, nil)
-		}
+	return nil, p.failure(noConn{operr.OfContext(ctx), p.lastErr})
+}
+
+// queue puts w behind the others and sees to it that there will be a connection.
+// It reports false once the pool is closed.
+func (p *Pool) queue(w *waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return false
 	}
-	return nil, p.failure(noConn{operr.OfContext(ctx), last})
+	p.waiters = append(p.waiters, w)
+	p.dialLocked()
+	return true
 }
 
 // noConn is a wait for a connection that ended, with why the last dial failed.
@@ -125,15 +115,27 @@ func (p *Pool) release(m *member, ok bool, err error) {
 	if time.Since(m.made) >= healthy {
 		p.wait.Reset()
 	}
-	switch {
-	case !ok:
+	if !ok {
 		p.retireLocked(m, why, blame)
+		return
+	}
+	p.placeLocked(m)
+}
+
+// placeLocked gives m to who has waited longest, or lets it rest, unless its time
+// is over.
+func (p *Pool) placeLocked(m *member) {
+	switch {
 	case p.closing:
 		p.retireLocked(m, retiredClosed, false)
 	case !m.ends.IsZero() && !time.Now().Before(m.ends):
 		p.retireLocked(m, retiredLifetime, false)
+	case len(p.waiters) > 0:
+		p.waiters[0].granted <- grant{m: m}
+		p.waiters = slices.Delete(p.waiters, 0, 1)
 	default:
-		p.offerLocked(m)
+		p.idle = append(p.idle, m)
+		m.park <- struct{}{}
 	}
 }
 
@@ -148,17 +150,6 @@ func (p *Pool) tidy(m *member) (ok bool, why retirement) {
 	}
 	m.conn.SetWriteDeadline(time.Time{})
 	return m.conn.SetReadDeadline(m.restUntil(p)) == nil, retiredBroken
-}
-
-// offerLocked gives m to who has waited longest, or else lets it rest.
-func (p *Pool) offerLocked(m *member) {
-	if len(p.waiters) > 0 {
-		p.waiters[0].granted <- grant{m: m}
-		p.waiters = slices.Delete(p.waiters, 0, 1)
-		return
-	}
-	p.idle = append(p.idle, m)
-	m.park <- struct{}{}
 }
 
 // unparkLocked takes the connection that was used last: the others may rest until
@@ -191,8 +182,13 @@ func (p *Pool) retireLocked(m *member, why retirement, blame bool) {
 	close(m.park)
 }
 
-// penalizeLocked keeps the next dial waiting.
-func (p *Pool) penalizeLocked() { p.notBefore = time.Now().Add(jitter(p.wait.Next())) }
+// penalizeLocked keeps the next dial waiting. What fails while one waits already
+// began before: it tells nothing new.
+func (p *Pool) penalizeLocked() {
+	if now := time.Now(); !now.Before(p.notBefore) {
+		p.notBefore = now.Add(jitter(p.wait.Next()))
+	}
+}
 
 // gone makes room for another connection.
 func (p *Pool) gone(m *member) {

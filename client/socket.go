@@ -45,7 +45,10 @@ func (u *UDP) open(ctx context.Context, p *path) (*socket, error) {
 		return s, err
 	}
 	if u.d.Local.Port() != 0 {
-		u.abandon(p) // two sockets can't have one port
+		u.mu.Lock()
+		all := u.detachLocked(nil)
+		u.mu.Unlock()
+		closeAll(all) // two sockets can't have one port
 	}
 	nc, err := u.d.connect(ctx, "udp", p.to.HostPort(), p.to)
 	if err != nil {
@@ -90,17 +93,6 @@ func (u *UDP) install(p *path, nc net.Conn) (*socket, error) {
 	return s, nil
 }
 
-// abandon closes the path's socket.
-func (u *UDP) abandon(p *path) {
-	u.mu.Lock()
-	s := p.socket
-	p.socket = nil
-	u.mu.Unlock()
-	if s != nil {
-		s.Close()
-	}
-}
-
 // detachLocked takes the sockets from all paths but keep, for closing.
 func (u *UDP) detachLocked(keep *path) []*socket {
 	var all []*socket
@@ -122,15 +114,23 @@ func closeAll(all []*socket) error {
 }
 
 // transmit writes one datagram to p. An error proves that it was not sent.
-//
-// On a connected socket a write reports that an earlier datagram came back, and
-// does not send: so it is tried again, once.
 func (u *UDP) transmit(ctx context.Context, p *path, datagram []byte) error {
 	s, err := u.open(ctx, p)
 	if err != nil {
 		return err
 	}
-	_, err = s.Write(datagram)
+	if err = u.write(s, datagram); err != nil && errors.Is(err, net.ErrClosed) {
+		if s, err = u.open(ctx, p); err == nil { // it was changed at this moment
+			err = u.write(s, datagram)
+		}
+	}
+	return err
+}
+
+// write writes one datagram to s. On a connected socket a write reports that an
+// earlier datagram came back, and does not send: so it is tried again, once.
+func (u *UDP) write(s *socket, datagram []byte) error {
+	_, err := s.Write(datagram)
 	if isBounce(err) {
 		u.bounced(s, err)
 		_, err = s.Write(datagram)
@@ -145,7 +145,7 @@ func (u *UDP) transmit(ctx context.Context, p *path, datagram []byte) error {
 	case errors.Is(err, errMessageSize):
 		return fmt.Errorf("datagram of %d bytes: %w: %w", len(datagram), sockets.ErrTooLong, operr.Bare(err))
 	}
-	u.note(p, err) // a socket that is beyond use fails its reader too
+	u.note(s.path, err) // a socket that is beyond use fails its reader too
 	return operr.Bare(err)
 }
 

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"example.com/sockets"
+	"example.com/sockets/internal/operr"
 )
 
-// try is what a call does on one path. Its last two fields are the caller's, the
+// try is what a call does on one path. Its last three fields are the caller's, the
 // others are guarded by UDP.mu.
 type try struct {
 	path     *path
@@ -20,6 +21,7 @@ type try struct {
 	since    time.Time // the last of them
 	due      time.Time // to send next; zero: not before another fails
 	failures int       // path.failures, as far as seen
+	dead     bool      // the port was unreachable since the call began
 }
 
 // stagger is how long an address has for itself before the next one is tried too
@@ -93,9 +95,9 @@ func (u *UDP) attempt(ctx context.Context, t *try, request []byte) (failed bool,
 		return true, nil
 	}
 	now := time.Now()
+	u.mu.Lock()
 	t.due = now.Add(jitter(t.rtt.Timeout()))
 	t.rtt.Backoff()
-	u.mu.Lock()
 	t.attempts++
 	t.sent++ // before it is: the reply may be here before Write returns
 	t.since = now
@@ -107,9 +109,14 @@ func (u *UDP) attempt(ctx context.Context, t *try, request []byte) (failed bool,
 		return false, nil
 	}
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	t.sent--
-	u.mu.Unlock()
-	if errors.Is(err, sockets.ErrTooLong) || errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
+	switch {
+	case u.isClosed:
+		return true, net.ErrClosed
+	case ctx.Err() != nil:
+		return true, operr.OfContext(ctx)
+	case errors.Is(err, sockets.ErrTooLong):
 		return true, err
 	}
 	return true, nil
@@ -131,9 +138,10 @@ func (u *UDP) look(c *call) (done bool, err error) {
 		t := &c.tries[i]
 		if t.failures != t.path.failures {
 			t.failures = t.path.failures
+			t.dead = errors.Is(t.path.trouble, ErrPortUnreachable)
 			c.hurry(i+1, time.Now(), true)
 		}
-		if errors.Is(t.path.trouble, ErrPortUnreachable) {
+		if t.dead {
 			dead++
 			err = t.path.trouble
 		}

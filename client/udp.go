@@ -60,8 +60,8 @@ type letter struct {
 const inboxLen = 64
 
 // DialUDP makes a client for "host:port". It sends nothing, so that it succeeds
-// whether or not there is a server. The error is a
-// *DialError, as from DialTCP; ctx has no effect once it has returned.
+// whether or not there is a server. The error is a *DialError, as from DialTCP;
+// ctx has no effect once it has returned.
 func (d *Dialer) DialUDP(ctx context.Context, address string) (*UDP, error) {
 	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
@@ -73,8 +73,7 @@ func (d *Dialer) DialUDP(ctx context.Context, address string) (*UDP, error) {
 	}
 	u.flight.init(d)
 	r := Report{Address: address, Start: time.Now()}
-	err := u.addPaths(ctx, &r)
-	if err != nil {
+	if err := u.addPaths(ctx, &r); err != nil {
 		r.Took = time.Since(r.Start)
 		return nil, &DialError{Report: r, Err: err}
 	}
