@@ -22,7 +22,8 @@ import (
 //
 // Without Dialer.Match or Dialer.ID one call runs at a time and the others wait,
 // which counts as their time, and after one that failed or was sent again the
-// local port is changed, so that no late reply can answer the next.
+// local port is changed, so that no late reply can answer the next. What remains
+// is a reply that the network itself doubles: only Match and ID see through that.
 func (u *UDP) Call(ctx context.Context, request []byte) (reply []byte, err error) {
 	u.count(func(s *UDPStats) { s.Calls++; s.InFlight++ })
 	c := u.begin(request)

@@ -67,6 +67,8 @@ func TestDialTCP(t *testing.T) {
 		{"tcp", "127.0.0.1:0", ""},
 		{"tcp", "localhost:0", "localhost"},
 		{"tcp", ":0", "0.0.0.0"},
+		{"tcp", "127.0.0.1:0", "::"},
+		{"tcp", "127.0.0.1:0", "-"}, // an empty host
 		{"unix", filepath.Join(t.TempDir(), "socket"), ""},
 	}
 	if runtime.GOOS == "linux" {
@@ -80,7 +82,7 @@ func TestDialTCP(t *testing.T) {
 			}
 			if tt.dial != "" {
 				_, port, _ := net.SplitHostPort(address)
-				address = net.JoinHostPort(tt.dial, port)
+				address = net.JoinHostPort(strings.Trim(tt.dial, "-"), port)
 			}
 			c, err := client.DialTCP(t.Context(), address)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"example.com/sockets/addr"
 	"example.com/sockets/internal/operr"
@@ -38,18 +39,32 @@ func (d *Dialer) resolve(ctx context.Context, t addr.Transport, address string) 
 	if err != nil {
 		return nil, err
 	}
-	return interleave(found), nil
+	return interleave(dialable(found)), nil
+}
+
+// dialable puts loopback addresses in place of wildcards: of both families for
+// the one that stands for both, as a server that was bound to an empty host, or to
+// 127.0.0.1, is meant to be found by ":12000".
+func dialable(all []addr.Endpoint) []addr.Endpoint {
+	out := make([]addr.Endpoint, 0, len(all)+1)
+	for _, e := range all {
+		out = append(out, e.Dialable())
+		if e.Addr() == netip.IPv6Unspecified() {
+			out = append(out, addr.Of(e.Transport(), netip.IPv4Unspecified(), e.Port()).Dialable())
+		}
+	}
+	return out
 }
 
 // interleave lets the families take turns, each in its own order, beginning with
-// the first address's. A wildcard becomes the loopback address it stands for.
+// the first address's.
 func interleave(all []addr.Endpoint) []addr.Endpoint {
 	var first, second []addr.Endpoint
 	for _, e := range all {
 		if e.Addr().Is4() == all[0].Addr().Is4() {
-			first = append(first, e.Dialable())
+			first = append(first, e)
 		} else {
-			second = append(second, e.Dialable())
+			second = append(second, e)
 		}
 	}
 	turns := make([]addr.Endpoint, 0, len(all))

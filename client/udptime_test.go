@@ -183,6 +183,44 @@ func TestUDPLateReply(t *testing.T) {
 	}
 }
 
+// Over a network that loses and delays for seconds no call gets another one's
+// reply.
+func TestUDPNeverCrosses(t *testing.T) {
+	script := simnet.Script{simnet.Random(7, simnet.Odds{Drop: 0.2, Delay: 0.4, MaxDelay: 5 * time.Second})}
+	inWorld(t, simnet.Options{Script: script, Link: simnet.Link{Latency: 5 * ms}}, func(t *testing.T, w *world) {
+		address := w.udp(func(_ int, request []byte, answer func(string)) { answer(string(request)) })
+		u := dialUDP(t, w.dialer(client.Dialer{Retry: client.Retry{First: 200 * ms}}), address)
+		for i := range 500 {
+			request := fmt.Sprint("call ", i)
+			if reply, err := u.Call(t.Context(), []byte(request)); err == nil && string(reply) != request {
+				t.Errorf("%s: got %q", request, reply)
+			}
+		}
+		if s := u.Stats(); s.Retired == 0 || s.Answers < 450 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// A port that was unreachable for an earlier call is no news for this one, however
+// long its reply takes.
+func TestUDPFailFastForgets(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		d := client.Dialer{FailFast: true, Match: func(request, reply []byte) bool { return string(request) == string(reply) }}
+		u := dialUDP(t, w.dialer(d), "10.0.0.2:7")
+		if _, err := u.Call(t.Context(), []byte("hello")); !errors.Is(err, client.ErrPortUnreachable) || w.now() != 0 {
+			t.Errorf("at %v: %v", w.now(), err)
+		}
+		w.udp(func(_ int, request []byte, answer func(string)) {
+			reply := string(request)
+			time.AfterFunc(3*time.Second, func() { answer(reply) })
+		})
+		if _, err := u.Call(t.Context(), []byte("hello")); err != nil || w.now() != 3*time.Second {
+			t.Errorf("at %v: %v", w.now(), err)
+		}
+	})
+}
+
 // As long as no other call has come the late reply is counted as such.
 func TestUDPLateIsCounted(t *testing.T) {
 	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
