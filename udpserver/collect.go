@@ -55,13 +55,11 @@ func (l *loop) flushLocked(workers ...*worker) {
 		w.owes = false
 	}
 	l.owing = slices.DeleteFunc(l.owing, func(w *worker) bool { return !w.owes })
-	l.pace.sending++
 	l.mu.Unlock()
 	for _, out := range outs {
 		l.sendOut(out)
 	}
 	l.mu.Lock()
-	l.pace.sending--
 }
 
 func (l *loop) flush(w *worker) {

@@ -7,25 +7,27 @@ import (
 )
 
 // A worker that runs a handler may not come back for long, and somebody else must
-// look after the rest of the batch and the read turn. To wake another worker for
-// each datagram would cost more than a fast handler; not to would let a slow one
-// delay all behind it. So one parked worker, the watcher, looks after patience
-// whether the others get on, and takes over if they don't. After that, for the
-// next claims, a follower is woken at once, and for longer if it was needed.
+// look after the rest of its batch, what it has collected, and the read turn.
+// When several datagrams came together it wakes another worker at once. For one
+// that came alone that would cost more than a fast handler does, and not to do it
+// would let a slow one delay all that come later. So one parked worker, the
+// watcher, looks now and then whether the others get on, and takes over if they
+// don't. After that a follower is woken for lone datagrams too, for as long as it
+// turns out to be needed.
 
 const (
-	// watchEvery is how often the watcher looks. A stall is over after twice
-	// that, and the timer's delay.
+	// watchEvery is how often the watcher looks: a stall is over after twice
+	// that and the timer's delay, which can be 1 ms on Linux.
 	watchEvery = 250 * time.Microsecond
+	// idleLooks is how often it looks in vain before it stops. To make it start
+	// again costs a lone datagram as much as waking a follower.
+	idleLooks = 16
 	// slow is what a handler may take before it was worth waking a follower.
 	slow = 20 * time.Microsecond
 	// eagerFirst is for how many claims followers are woken after a stall,
 	// eagerMore by how many a slow handler extends that, up to eagerMost:
 	// where one in a hundred is slow, nobody waits for the watcher.
 	eagerFirst, eagerMore, eagerMost = 256, 128, 1024
-	// sendLooks is how often the watcher may find the same batch of replies
-	// being sent. That takes longer than a handler may, and is no stall.
-	sendLooks = 4
 )
 
 // pace is how the workers of a loop get on. It needs the loop's lock.
@@ -33,12 +35,9 @@ type pace struct {
 	watcher *worker
 	armed   bool   // the watcher's timer is
 	claims  uint64 // so far
-	reads   uint64
-	sending int // workers that send what was collected
-
-	seenClaims, seenReads uint64 // at the last look
-	looks                 int    // with nothing new
-	eager                 int    // claims for which a follower is woken at once
+	seen    uint64 // claims at the last look
+	idle    int    // looks at which nothing was to be seen
+	eager   int    // claims for which a follower is woken at once
 }
 
 // followLocked is called by w, which has claimed a datagram.
@@ -48,15 +47,14 @@ func (l *loop) followLocked(w *worker) {
 		return
 	}
 	switch p := &l.pace; {
+	case len(l.batch) > 0, w.owes, p.watcher == nil:
+		l.wakeLocked()
 	case p.eager > 0:
 		p.eager--
 		w.since = time.Now()
 		l.wakeLocked()
-	case p.watcher == nil:
-		l.wakeLocked()
 	case !p.armed:
-		p.armed = true
-		p.note()
+		p.armed, p.seen, p.idle = true, p.claims, 0
 		p.watcher.timer.Reset(watchEvery)
 	}
 }
@@ -77,8 +75,6 @@ func (p *pace) relieve() {
 	p.watcher.timer.Stop()
 	p.watcher = nil
 }
-
-func (p *pace) note() { p.seenClaims, p.seenReads, p.looks = p.claims, p.reads, 0 }
 
 // watchLocked parks w as the watcher, until it is woken or finds that it is
 // needed.
@@ -111,27 +107,25 @@ func (l *loop) watchLocked(w *worker) {
 	}
 }
 
-// lookLocked reports whether the watcher has to take over: nothing was claimed
-// since its last look, or what was read then has not all been claimed. If nobody
-// is in a handler it stops looking, until the next claim.
+// lookLocked reports whether the watcher has to take over: nobody reads, and
+// nothing was claimed since its last look.
 func (l *loop) lookLocked() bool {
 	p := &l.pace
-	p.armed = false
-	if l.turnTaken || l.counts.Running == 0 && p.sending == 0 {
-		return false
-	}
-	stuck := p.claims == p.seenClaims
-	if stuck && p.sending > 0 && p.looks < sendLooks {
-		p.looks++
-		stuck = false
-	} else if stuck || len(l.batch) > 0 && p.reads == p.seenReads {
+	moved := p.claims != p.seen
+	p.seen = p.claims
+	switch {
+	case moved:
+		p.idle = 0
+	case !l.turnTaken && l.counts.Running > 0:
+		p.armed = false
 		p.eager = max(p.eager, eagerFirst)
 		return true
-	} else {
-		p.note()
+	default:
+		p.idle++
 	}
-	p.armed = true
-	p.watcher.timer.Reset(watchEvery)
+	if p.armed = p.idle < idleLooks; p.armed {
+		p.watcher.timer.Reset(watchEvery)
+	}
 	return false
 }
 

@@ -82,7 +82,7 @@ func (s *Server) newLoop(ctx context.Context, pc net.PacketConn) (*loop, error) 
 	}
 	s.slots.limit(s.MaxHandlers)
 	l := &loop{
-		server: s, io: udpio.Open(pc, size, udpio.Best), local: local,
+		server: s, io: udpio.Open(pc, size, udpio.Engine(s.Engine)), local: local,
 		handler: s.Handler, private: responds(s.Handler),
 		over: make(chan struct{}), woken: make(chan struct{}), cut: make(chan struct{}),
 		turn:  make(chan struct{}, 1),

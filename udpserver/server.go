@@ -57,6 +57,9 @@ type Server struct {
 	// handler, with Datagram.Truncated set and the rest missing, instead of
 	// dropping it.
 	KeepTruncated bool
+	// Engine is how datagrams are moved; the zero value is the fastest way
+	// that the socket and the system have.
+	Engine Engine
 	// Timeouts bound what waits.
 	Timeouts Timeouts
 	// Logger gets what a person should know: handler errors, panics, a
@@ -73,6 +76,25 @@ type Server struct {
 	loops map[*loop]struct{} // those that have workers
 	past  Stats              // the sum of the others
 }
+
+// Engine is a way to move datagrams. All mean the same. Where a socket or a system
+// does not have the one that is asked for, the next simpler one does it.
+type Engine uint8
+
+// The engines.
+const (
+	// EngineAuto is EngineTrains.
+	EngineAuto Engine = iota
+	// EngineSingle moves one datagram per system call, on any
+	// net.PacketConn.
+	EngineSingle
+	// EngineBatch moves many per system call: Linux, on a *net.UDPConn.
+	EngineBatch
+	// EngineTrains is EngineBatch, and replies of one batch to one peer go
+	// through the system's network layers as one (UDP_SEGMENT, Linux 4.18),
+	// and arrive as they were. A capture on this host shows them in one.
+	EngineTrains
+)
 
 // Timeouts bound what waits. Zero is the stated default, negative is none.
 type Timeouts struct {

@@ -20,6 +20,8 @@ func serve(name string) error {
 		return batch()
 	case "gnet":
 		return gnetServer()
+	case "single":
+		return library(&udpserver.Server{Engine: udpserver.EngineSingle})
 	case "udpserver":
 		return library(&udpserver.Server{})
 	}
