@@ -12,8 +12,8 @@ import (
 func (g *Guard) Break(cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.broken == nil {
-		g.broken = cause
+	if g.why.broken == nil {
+		g.ownReasonsLocked().broken = cause
 	}
 	g.wakeReadLocked()
 	g.wakeWriteLocked()
@@ -23,7 +23,7 @@ func (g *Guard) Break(cause error) {
 func (g *Guard) Broken() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.broken
+	return g.why.broken
 }
 
 // Over is why no message can follow: the connection was closed on this side, or
@@ -31,10 +31,7 @@ func (g *Guard) Broken() error {
 func (g *Guard) Over() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ended != nil {
-		return g.ended
-	}
-	return g.broken
+	return g.overLocked()
 }
 
 // BeginCall starts a call: what it reads and writes ends with ctx, and at until if
@@ -42,7 +39,7 @@ func (g *Guard) Over() error {
 func (g *Guard) BeginCall(ctx context.Context, until time.Time) (stop func() bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.callAt, g.callWhy = g.instant(until), operr.ErrTimeout
+	g.callAt = g.instant(until)
 	if ctx.Done() == nil {
 		return nil
 	}
@@ -60,6 +57,9 @@ func (g *Guard) EndCall(stop func() bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.callAt = never
+	if g.why.call != nil {
+		g.why.call = nil // so it is our own
+	}
 	g.call++
 }
 
@@ -70,7 +70,7 @@ func (g *Guard) cutCall(call uint32, cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.call == call {
-		g.callAt, g.callWhy = expired, cause
+		g.callAt, g.ownReasonsLocked().call = expired, cause
 		g.wakeReadLocked()
 		g.wakeWriteLocked()
 	}

@@ -13,8 +13,8 @@ import (
 func (g *Guard) SetReadDeadline(t time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ended != nil {
-		return g.ended
+	if g.why.ended != nil {
+		return g.why.ended
 	}
 	g.userRead = g.instant(t)
 	at := g.userRead
@@ -31,8 +31,8 @@ func (g *Guard) SetReadDeadline(t time.Time) error {
 func (g *Guard) SetWriteDeadline(t time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ended != nil {
-		return g.ended
+	if g.why.ended != nil {
+		return g.why.ended
 	}
 	g.userWrite = g.instant(t)
 	at := g.userWrite

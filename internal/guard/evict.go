@@ -33,7 +33,7 @@ func (g *Guard) Evict(t time.Time) bool {
 }
 
 func (g *Guard) idleLocked() (time.Duration, bool) {
-	if !g.waiting || g.ended != nil || g.upgrading != nil {
+	if !g.waiting || g.why.ended != nil || g.upgrading != nil {
 		return 0, false
 	}
 	switch {

@@ -57,17 +57,13 @@ type Guard struct {
 	userRead, userWrite   time.Duration
 	armedRead, armedWrite time.Duration // what is set on conn
 	drainAt               time.Duration // from then on what is idle ends
-	drainWhy              Reason        // a stop, or the end of its lifetime
 	callAt                time.Duration // the end of the call under way
 	began                 time.Duration // of the message being read
 	idle                  time.Duration // since when the first byte of the next is awaited
 	since                 time.Duration // when the read that waits began
 	writeSince            time.Duration // when the peer of a write last took a byte
-	readRate, writeRate   rate
-	ended                 error         // the connection is closed, and why
-	readEnd               error         // nothing more is read, and why
-	broken                error         // the conversation is void, and why
-	callWhy               error         // what callAt is the end of
+	why                   *reasons      // of what has ended; never nil
+	rates                 *rates        // nil: no minimum
 	draining              chan struct{} // made by the first who asks
 	call                  uint32        // counts calls and ends of calls
 	kind                  kind
@@ -95,6 +91,10 @@ func (g *Guard) Init(parent context.Context, conn net.Conn, l *Limits) {
 	g.parent, g.limits, g.start = parent, l, time.Now()
 	g.raw, g.layered = bottom(conn)
 	g.lastWrite.Store(-1)
+	g.why = &noReasons
+	if l.MinRate > 0 {
+		g.rates = new(rates)
+	}
 	g.userRead, g.userWrite = never, never
 	g.drainAt, g.callAt, g.idle = never, never, never
 	g.setConnLocked(conn)
@@ -165,7 +165,7 @@ func (g *Guard) drain(after time.Duration, why Reason) (end bool) {
 	if g.drainAt != never {
 		return false
 	}
-	g.drainAt, g.drainWhy = g.now()+after, why
+	g.drainAt, g.ownReasonsLocked().drain = g.now()+after, why
 	if g.draining != nil {
 		close(g.draining)
 	}
@@ -212,9 +212,9 @@ func (g *Guard) Close() error {
 
 func (g *Guard) finish(cause error) (first bool) {
 	g.mu.Lock()
-	first = g.ended == nil
+	first = g.why.ended == nil
 	if first {
-		g.ended = cause
+		g.ownReasonsLocked().ended = cause
 	}
 	g.mu.Unlock()
 	if first {
@@ -227,7 +227,7 @@ func (g *Guard) finish(cause error) (first bool) {
 func (g *Guard) Ended() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.ended
+	return g.why.ended
 }
 
 // Traffic is what has moved, and how long ago the last byte did.

@@ -28,6 +28,9 @@ type rate struct {
 	waited time.Duration // for the peer, since then
 }
 
+// rates are those of both directions.
+type rates struct{ read, write rate }
+
 // left is how much longer the peer may be waited for, after moved bytes of the
 // connection, at perSecond or more.
 func (r rate) left(moved int64, perSecond int) time.Duration {

@@ -50,7 +50,7 @@ func closeWrite(c net.Conn) error {
 // Where the system can't tell, it might.
 func (g *Guard) MustLinger(within time.Duration) bool {
 	g.mu.Lock()
-	over := g.ended != nil || g.eof
+	over := g.why.ended != nil || g.eof
 	g.mu.Unlock()
 	wrote := time.Duration(g.lastWrite.Load())
 	if over || wrote < 0 || g.now()-wrote >= within {
@@ -73,7 +73,7 @@ func (g *Guard) Linger(limit time.Duration) {
 	buf := bufpool.Get(32 << 10)
 	defer buf.Free()
 	g.mu.Lock()
-	g.userRead, g.readEnd, g.parks = g.now()+limit, nil, true
+	g.userRead, g.ownReasonsLocked().readEnd, g.parks = g.now()+limit, nil, true
 	g.mu.Unlock()
 	for n := 0; n < lingerMost; {
 		k, err := g.Read(buf.B, Own)

@@ -69,7 +69,7 @@ func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, 
 	if at <= now {
 		// An expired deadline hides bytes that wait, and bytes that are
 		// here win over a stop.
-		if g.drainAt == never || why != g.drainWhy || *looked || !g.bytesMayWaitLocked(&at, now) {
+		if g.drainAt == never || why != g.why.drain || *looked || !g.bytesMayWaitLocked(&at, now) {
 			return nil, g.readEndsLocked(why)
 		}
 		*looked = true
@@ -81,12 +81,12 @@ func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, 
 
 func (g *Guard) readableLocked(w Wait) error {
 	switch {
-	case g.ended != nil:
-		return g.ended
-	case g.readEnd != nil:
-		return g.readEnd
-	case g.broken != nil && w != Own && w != Trying:
-		return g.broken
+	case g.why.ended != nil:
+		return g.why.ended
+	case g.why.readEnd != nil:
+		return g.why.readEnd
+	case w != Own && w != Trying:
+		return g.why.broken
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 			at, why = t, reason
 		}
 	}
-	sooner(g.callAt, g.callWhy)
+	sooner(g.callAt, g.callWhyLocked())
 	moved := time.Duration(g.moved.Load())
 	switch {
 	case w == InMessage && g.limits.Message > 0:
@@ -111,16 +111,16 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 		if drainAt != never && g.read.Load() > 0 {
 			drainAt = min(drainAt, since) // what it gave was for the first message
 		}
-		sooner(drainAt, g.drainWhy)
+		sooner(drainAt, g.why.drain)
 		g.soonerIdle(sooner, g.idle)
 	case w == Own && !g.parks: // otherwise it is busy between two idle points
 		if g.drainAt != never {
-			sooner(max(g.drainAt, moved+quiet), g.drainWhy)
+			sooner(max(g.drainAt, moved+quiet), g.why.drain)
 		}
 		g.soonerIdle(sooner, max(g.idle, moved))
 	}
 	if g.limits.MinRate > 0 && (w == InMessage || w == Own && g.parks) {
-		sooner(since+g.readRate.left(g.read.Load(), g.limits.MinRate), ErrMinRate)
+		sooner(since+g.rates.read.left(g.read.Load(), g.limits.MinRate), ErrMinRate)
 	}
 	return at, why
 }
@@ -148,7 +148,7 @@ func (g *Guard) bytesMayWaitLocked(at *time.Duration, now time.Duration) bool {
 // readEndsLocked makes a Reason final; a timeout of the user's is not.
 func (g *Guard) readEndsLocked(why error) error {
 	if _, final := why.(Reason); final {
-		g.readEnd = why
+		g.ownReasonsLocked().readEnd = why
 	}
 	return why
 }
@@ -168,7 +168,7 @@ func (g *Guard) endRead(n int, err error, w Wait) error {
 	if n > 0 && (w == Next || w == Reply) {
 		g.beginLocked(now, g.read.Load()-int64(n))
 	} else if g.limits.MinRate > 0 {
-		g.readRate.waited += g.now() - g.since
+		g.rates.read.waited += g.now() - g.since
 	}
 	if errors.Is(err, io.EOF) {
 		g.eof = true
@@ -192,5 +192,8 @@ func (g *Guard) Begin() {
 }
 
 func (g *Guard) beginLocked(now time.Duration, read int64) {
-	g.began, g.readRate = now, rate{bytes: read}
+	g.began = now
+	if g.rates != nil {
+		g.rates.read = rate{bytes: read}
+	}
 }

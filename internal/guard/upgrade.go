@@ -75,7 +75,7 @@ func (g *Guard) beginUpgrade(before *probe) (*probe, error) {
 		return nil, err
 	}
 	if before == nil && g.drainAt != never {
-		return nil, g.drainWhy // a new handshake is no message in progress
+		return nil, g.why.drain // a new handshake is no message in progress
 	}
 	_, _ = g.setReadLocked(never), g.setWriteLocked(never)
 	p := &probe{Conn: g.conn}

@@ -78,7 +78,7 @@ func (g *Guard) Transfer(move func(net.Conn) (n int64, err error)) (n int64, err
 // or returns why it must not wait any longer.
 func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err error) {
 	g.mu.Lock()
-	conn, tls, err = g.conn, g.kind == sealed, g.writableLocked()
+	conn, tls, err = g.conn, g.kind == sealed, g.overLocked()
 	if err == nil {
 		now := g.now()
 		var at time.Duration
@@ -99,7 +99,7 @@ func (g *Guard) startWrite() time.Duration {
 	now := g.now()
 	if g.limits.MinRate > 0 {
 		g.mu.Lock()
-		g.writeRate = rate{bytes: g.written.Load(), waited: -now}
+		g.rates.write = rate{bytes: g.written.Load(), waited: -now}
 		g.mu.Unlock()
 	}
 	return now
@@ -134,26 +134,19 @@ func (g *Guard) endWrite() {
 	g.armWriteLocked(never, 0)
 }
 
-func (g *Guard) writableLocked() error {
-	if g.ended != nil {
-		return g.ended
-	}
-	return g.broken
-}
-
 // writeLimit is when a write whose peer last took a byte at since ends
 // unfinished, and why.
 func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
 	at, why = g.userWrite, operr.ErrTimeout
 	if g.callAt < at {
-		at, why = g.callAt, g.callWhy
+		at, why = g.callAt, g.callWhyLocked()
 	}
 	if l := g.limits.Write; l > 0 && since+l < at {
 		at, why = since+l, ErrWrite
 	}
 	if r := g.limits.MinRate; r > 0 {
 		// A write waits for the peer from its begin, at -waited, on.
-		if t := g.writeRate.left(g.written.Load(), r); t < at {
+		if t := g.rates.write.left(g.written.Load(), r); t < at {
 			at, why = t, ErrMinRate
 		}
 	}
