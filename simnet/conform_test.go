@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -132,6 +133,18 @@ func pause() { time.Sleep(30 * time.Millisecond) }
 
 // soon is a moment ahead that a call in between certainly waits for.
 func soon() time.Time { return time.Now().Add(30 * time.Millisecond) }
+
+// udpConn is what *net.UDPConn and *simnet.PacketConn have in common.
+type udpConn interface {
+	net.Conn
+	ReadFromUDP(b []byte) (int, *net.UDPAddr, error)
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error)
+	ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error)
+	WriteToUDP(b []byte, addr *net.UDPAddr) (int, error)
+	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
+	WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error)
+}
 
 const linuxTrunc = 0x20 // MSG_TRUNC, which package syscall does not have everywhere
 
@@ -446,6 +459,36 @@ var datagramCases = []conformance{
 		s.err("reply", err)
 		s.read("reply", c, 100)
 	}},
+	{"the methods of a UDPConn", func(s *seen) {
+		server := s.packets().(udpConn)
+		client := s.dial("udp", server.LocalAddr().String()).(udpConn)
+		b := make([]byte, 100)
+		to := client.LocalAddr().(*net.UDPAddr)
+		n, oobn, err := client.WriteMsgUDPAddrPort([]byte("one"), nil, netip.AddrPort{})
+		s.note(fmt.Sprint("connected message ", oobn), n, err)
+		n, from, err := server.ReadFromUDPAddrPort(b)
+		s.note(fmt.Sprint("from the client ", from == to.AddrPort()), n, err)
+		n, err = server.WriteToUDPAddrPort([]byte("two"), from)
+		s.note("reply", n, err)
+		n, err = server.WriteToUDP([]byte("three"), to)
+		s.note("reply", n, err)
+		n, _, err = server.WriteMsgUDPAddrPort(nil, nil, from)
+		s.note("empty reply", n, err)
+		n, oobn, _, from, err = client.ReadMsgUDPAddrPort(b, nil)
+		s.note(fmt.Sprint("from the server ", oobn, from == server.LocalAddr().(*net.UDPAddr).AddrPort()), n, err)
+		n, addr, err := client.ReadFromUDP(b)
+		s.note(fmt.Sprint("from the server ", addr.String() == server.LocalAddr().String()), n, err)
+		s.read("no room takes none", client, 0)
+		s.read("empty", client, 10)
+		s.err("the remote address", map[bool]error{true: nil, false: io.EOF}[client.RemoteAddr().String() == server.LocalAddr().String() && server.RemoteAddr() == nil])
+		_, err = server.WriteToUDPAddrPort(nil, netip.AddrPort{})
+		s.err("nowhere", map[bool]error{true: nil}[err != nil])
+		_, err = server.WriteToUDPAddrPort(nil, netip.MustParseAddrPort("[::1]:9"))
+		s.err("the other family", map[bool]error{true: nil}[err != nil])
+		server.SetReadDeadline(past)
+		_, _, _, _, err = server.ReadMsgUDP(b, nil)
+		s.err("expired", err)
+	}},
 	{"truncation", func(s *seen) {
 		pc := s.packets()
 		c := s.dial("udp", pc.LocalAddr().String())
@@ -456,10 +499,7 @@ var datagramCases = []conformance{
 		s.note("short", n, err)
 		n, _, err = pc.ReadFrom(nil)
 		s.note("nil takes one", n, err)
-		u := pc.(interface {
-			ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error)
-		})
-		n, _, flags, _, err := u.ReadMsgUDP(make([]byte, 10), nil)
+		n, _, flags, _, err := pc.(udpConn).ReadMsgUDP(make([]byte, 10), nil)
 		s.note(fmt.Sprint("flags ", flags&linuxTrunc), n, err)
 		pc.SetReadDeadline(soon())
 		_, _, err = pc.ReadFrom(make([]byte, 10))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/bits"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -236,6 +237,37 @@ func TestPartition(t *testing.T) {
 		_, err = n.Host("a").DialContext(context.Background(), "tcp", "b:1")
 		if !errors.Is(err, syscall.ETIMEDOUT) || time.Since(start) != 127*time.Second {
 			t.Errorf("dial: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestPartitionTellsNobody: a RST and a datagram are lost for good, and a sender of
+// datagrams hears nothing of a closed port.
+func TestPartitionTellsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New(simnet.Options{Link: simnet.Link{Latency: latency}})
+		stream, peer := tcpPair(t, n)
+		client, server := udpPair(t, n)
+		time.Sleep(time.Second)
+		server.Close()
+		client.Write([]byte("x"))
+		time.Sleep(latency / 2)
+		n.Partition("a", "b")
+		peer.SetLinger(0)
+		peer.Close()
+		client.Write([]byte("x"))
+		deadline := time.Now().Add(time.Second)
+		for _, c := range []net.Conn{stream, client} {
+			c.SetReadDeadline(deadline)
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		n.Heal("a", "b")
+		stream.SetReadDeadline(time.Time{})
+		stream.Write([]byte("x")) // provokes another RST
+		if _, err := stream.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Error(err)
 		}
 	})
 }

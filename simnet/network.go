@@ -74,7 +74,7 @@ func New(o Options) *Network {
 	n.clock.arrive = n.arrive
 	n.rows = recorder{start: time.Now(), most: o.Trace, label: o.Label}
 	n.local = newHost(n, "localhost")
-	n.local.addrs = automatic(254) // how other hosts reach it
+	n.local.addrs = automatic(1<<16 - 2) // how other hosts reach it
 	n.hosts = append(n.hosts, n.local)
 	return n
 }

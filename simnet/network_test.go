@@ -42,7 +42,7 @@ func TestHosts(t *testing.T) {
 			{far, "tcp", "127.0.0.1:80", "127.0.0.1", "127.0.0.1:80", nil},
 			{far, "tcp", ":80", "127.0.0.1", "127.0.0.1:80", nil},
 			{far, "tcp", "[::]:80", "127.0.0.1", "127.0.0.1:80", nil},
-			{n.Host("localhost"), "tcp", "far:80", "10.0.0.254", "192.0.2.7:80", nil},
+			{n.Host("localhost"), "tcp", "far:80", "10.0.255.254", "192.0.2.7:80", nil},
 			{near, "tcp", "127.0.0.1:80", "", "", syscall.ECONNREFUSED},
 			{near, "tcp", "far:81", "", "", syscall.ECONNREFUSED},
 			{near, "tcp", "198.51.100.1:80", "", "", syscall.EHOSTUNREACH},
