@@ -150,6 +150,8 @@ func (p *Pipeline) read() {
 			err = p.answer(nil, err)
 		case errors.Is(err, io.EOF):
 			err = errPeerEnded
+		case operr.IsTimeout(err):
+			err = errCut // a write's: reading has no deadline
 		}
 		if err != nil {
 			p.end(err)
