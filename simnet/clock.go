@@ -55,6 +55,8 @@ func (c *clock) after(at time.Time, p *path, run func()) {
 	c.push(event{at: at, path: p, run: run})
 }
 
+// settle runs what is due. What that causes at the same instant is due as well, so a
+// whole exchange on a network without delays happens here.
 func (c *clock) settle() {
 	for len(c.events) > 0 && !c.events[0].at.After(time.Now()) {
 		if e := c.pop(); e.packet != nil {
@@ -74,12 +76,14 @@ func (c *clock) settle() {
 	c.timer.Reset(time.Until(c.armed))
 }
 
+// tick is the timer: unlock does the work.
 func (c *clock) tick() {
 	c.lock()
 	c.armed = time.Time{}
 	c.unlock()
 }
 
+// before is the order that the comment on event promises.
 func (e event) before(o event) bool {
 	if d := e.at.Compare(o.at); d != 0 {
 		return d < 0
@@ -90,6 +94,7 @@ func (e event) before(o event) bool {
 	return e.serial < o.serial
 }
 
+// push and pop keep the heap. container/heap would box every event.
 func (c *clock) push(e event) {
 	c.serial++
 	e.serial = c.serial

@@ -433,6 +433,17 @@ var streamCases = []conformance{
 		s.t.Cleanup(func() { c.Close() })
 		s.note(fmt.Sprint(ln.Addr().(*net.TCPAddr).IP, c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(), c.LocalAddr().(*net.TCPAddr).AddrPort().Addr()), 0, nil)
 	}},
+	{"listening again beside old connections", func(s *seen) {
+		ln := s.listen()
+		s.dial("tcp", ln.Addr().String())
+		c, err := ln.Accept()
+		s.err("accept", err)
+		defer c.Close()
+		ln.Close()
+		again, err := s.stack.Listen(context.Background(), "tcp", ln.Addr().String())
+		s.err("again", err)
+		again.Close()
+	}},
 	{"dial cancelled", func(s *seen) {
 		ln := s.listen()
 		ctx, cancel := context.WithCancel(context.Background())
@@ -581,6 +592,8 @@ var datagramCases = []conformance{
 		s.err("deadline closed", c.SetDeadline(past))
 		_, err := s.stack.ListenPacket(context.Background(), "udp", pc.LocalAddr().String())
 		s.err("in use", err)
+		_, err = s.stack.ListenPacket(context.Background(), "udp", s.dial("udp", pc.LocalAddr().String()).LocalAddr().String())
+		s.err("in use by a connected socket", err)
 	}},
 	{"mapped sender", func(s *seen) {
 		pc, err := s.stack.ListenPacket(context.Background(), "udp", ":0")

@@ -4,13 +4,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"syscall"
 	"time"
 )
-
-var errTimeout = os.ErrDeadlineExceeded
 
 // Conn is one end of a TCP connection in memory. It behaves as a *net.TCPConn on
 // Linux does, including what Read and Write return after a FIN, a RST and a
@@ -21,7 +18,7 @@ type Conn struct {
 	network       string
 	local, remote netip.AddrPort
 	laddr, raddr  *net.TCPAddr
-	peer          *Conn
+	peer          *Conn // nil until the SYN has found a listener
 	out, in       *path
 	listener      *listener // a server's end in its handshake
 
@@ -137,6 +134,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	}
 }
 
+// endTurn lets the next Write go on.
 func (c *Conn) endTurn(mine bool) {
 	if mine {
 		c.writing = false
@@ -144,6 +142,7 @@ func (c *Conn) endTurn(mine bool) {
 	}
 }
 
+// writeError is why nothing can be written now; the order is the kernel's.
 func (c *Conn) writeError() error {
 	switch {
 	case c.closed:

@@ -3,6 +3,7 @@ package simnet
 import (
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -83,7 +84,7 @@ func (c *PacketConn) sender(from netip.AddrPort) *net.UDPAddr {
 // for is lost. Longer than the link's MTU allows: EMSGSIZE.
 func (c *PacketConn) Write(b []byte) (int, error) {
 	if !c.remote.IsValid() {
-		return 0, c.opError("write", sysError("write", errNoDestination), nil)
+		return 0, c.opError("write", sysError("write", syscall.EDESTADDRREQ), nil)
 	}
 	return c.send(b, c.remote)
 }
@@ -93,7 +94,7 @@ func (c *PacketConn) Write(b []byte) (int, error) {
 func (c *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	a, ok := to.(*net.UDPAddr)
 	if !ok {
-		return 0, c.opError("write", errInvalid, to)
+		return 0, c.opError("write", syscall.EINVAL, to)
 	}
 	return c.WriteToUDPAddrPort(b, a.AddrPort())
 }

@@ -7,11 +7,14 @@ import (
 	"syscall"
 )
 
+// errTimeout is os.ErrDeadlineExceeded itself, because crypto/tls and others
+// compare with it.
+var errTimeout = os.ErrDeadlineExceeded
+
 // sysError is what the net package makes of a failed system call.
 func sysError(call string, errno syscall.Errno) error { return os.NewSyscallError(call, errno) }
 
-// opError wraps err as the net package does. Timeouts are os.ErrDeadlineExceeded
-// itself, because crypto/tls and others compare with it.
+// opError wraps err as the net package does.
 func opError(op, network string, source, addr net.Addr, err error) error {
 	return &net.OpError{Op: op, Net: network, Source: source, Addr: addr, Err: err}
 }
@@ -27,6 +30,14 @@ func listenError(network string, at netip.AddrPort, err error) error {
 	return opError("listen", network, nil, tcpAddr(at), err)
 }
 
+// dialError is how a client's handshake ends.
+func dialError(network string, to *net.TCPAddr, err error) error {
+	if errno, ok := err.(syscall.Errno); ok {
+		err = sysError("connect", errno)
+	}
+	return opError("dial", network, nil, to, err)
+}
+
 func tcpAddr(a netip.AddrPort) *net.TCPAddr { return net.TCPAddrFromAddrPort(a) }
 
 func udpAddr(a netip.AddrPort) *net.UDPAddr { return net.UDPAddrFromAddrPort(a) }
@@ -40,8 +51,3 @@ func seen(network string, local netip.Addr, peer netip.AddrPort) netip.AddrPort 
 	}
 	return peer
 }
-
-const (
-	errNoDestination = syscall.EDESTADDRREQ
-	errInvalid       = syscall.EINVAL
-)

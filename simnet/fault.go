@@ -39,6 +39,7 @@ type verdict struct {
 
 func (v *verdict) because(cause string) { v.cause = join(v.cause, cause) }
 
+// judge asks every fault.
 func (s Script) judge(p *Packet, v *verdict) {
 	for _, f := range s {
 		if f.judge != nil && f.applies(p) { // the zero Fault does nothing
@@ -79,6 +80,7 @@ func DropIf(lost func(Packet) bool) Fault {
 	return dropIf("DropIf", func(p *Packet) bool { return lost(*p) })
 }
 
+// dropIf is DropIf under another name in the trace.
 func dropIf(name string, hit func(*Packet) bool) Fault {
 	return Fault{judge: func(p *Packet, v *verdict) {
 		if hit(p) {
@@ -155,7 +157,7 @@ type Odds struct {
 // network in every run; see Seed for one made from a name.
 func Random(seed uint64, o Odds) Fault {
 	return Fault{judge: func(p *Packet, v *verdict) {
-		at := p.path()
+		at := p.flow()
 		hit := func(what string, odds float64) bool {
 			if at.chance(seed, p.N, what) >= odds {
 				return false

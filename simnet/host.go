@@ -133,6 +133,7 @@ func parsePort(network, service string) (uint16, error) {
 	return uint16(port), nil
 }
 
+// lookup finds the address that a name stands for.
 func (h *Host) lookup(family, name string, listen bool) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(name)
 	switch {
@@ -155,6 +156,7 @@ func (h *Host) lookup(family, name string, listen bool) (netip.Addr, error) {
 	return netip.Addr{}, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 }
 
+// owns reports whether others reach h by an address.
 func (h *Host) owns(a netip.Addr) bool {
 	for _, own := range h.addrs {
 		if own == a {
@@ -205,10 +207,13 @@ func (h *Host) bind(transport, network string, at netip.AddrPort) (netip.AddrPor
 	return at, sysError("bind", syscall.EADDRINUSE)
 }
 
+// taken reports whether a socket has the address. TCP connections don't count: a
+// server may listen again while those of its former self live, as Go's net package
+// arranges with SO_REUSEADDR.
 func (h *Host) taken(transport, network string, at netip.AddrPort) bool {
 	if transport == "udp" {
 		for _, c := range h.udp[at.Port()] {
-			if !c.remote.IsValid() && overlap(network, at.Addr(), c.network, c.local.Addr()) {
+			if overlap(network, at.Addr(), c.network, c.local.Addr()) {
 				return true
 			}
 		}

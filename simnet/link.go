@@ -105,6 +105,7 @@ func (n *Network) cut(a, b string, down bool) {
 	n.line(b, a).down = down
 }
 
+// line is made when it is first asked for: hosts need not be known to be named.
 func (n *Network) line(from, to string) *line {
 	k := lineKey{from, to}
 	l := n.lines[k]
@@ -142,7 +143,7 @@ func (p *path) cross(now time.Time, size int, seed uint64) (arrive time.Time, ca
 		arrive = arrive.Add(extra.Truncate(time.Microsecond))
 	}
 	if arrive.Before(p.latest) {
-		arrive = p.latest
+		arrive = p.latest // a link is a queue: what left first arrives first
 	}
 	p.latest = arrive
 	return arrive, ""

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -78,11 +77,13 @@ func (l *listener) SetDeadline(t time.Time) error {
 	return nil
 }
 
+// fail names no source, because a listener has only one address.
 func (l *listener) fail(op string, err error) error {
 	return opError(op, l.network, nil, l.addr, err)
 }
 
-// listenerAt finds who listens at an address of h.
+// listenerAt finds who listens at an address of h. One that is bound to it goes
+// before one bound to every address.
 func (h *Host) listenerAt(at netip.AddrPort) *listener {
 	var found *listener
 	for _, l := range h.tcp[at.Port()] {
@@ -103,12 +104,4 @@ func remove[S comparable](table map[uint16][]S, port uint16, s S) {
 	if len(table[port]) == 0 {
 		delete(table, port)
 	}
-}
-
-// dialled is how a client's handshake ends in an error.
-func dialError(network string, to *net.TCPAddr, err error) error {
-	if errno, ok := err.(syscall.Errno); ok {
-		err = sysError("connect", errno)
-	}
-	return opError("dial", network, nil, to, err)
 }

@@ -37,7 +37,8 @@ type Packet struct {
 	carried int    // TCP: bytes of the flow before this one, -1 on a retry
 }
 
-func (p *Packet) path() pathKey { return pathKey{p.Network, p.From, p.To} }
+// flow is the flow and direction that the packet belongs to.
+func (p *Packet) flow() pathKey { return pathKey{p.Network, p.From, p.To} }
 
 // headers is how much the IP packet is longer than the payload.
 func (p *Packet) headers() int {
@@ -161,7 +162,7 @@ func (p *Packet) damage(v *verdict, seed uint64) {
 	}
 	p.Data = slices.Clone(p.Data)
 	if v.corrupt {
-		bit := int(p.path().chance(seed, p.N, "bit") * float64(8*len(p.Data)))
+		bit := int(p.flow().chance(seed, p.N, "bit") * float64(8*len(p.Data)))
 		p.Data[bit/8] ^= 1 << (bit % 8)
 	}
 	if cut {

@@ -21,7 +21,7 @@ type PacketConn struct {
 	broken        error // what the next Read or Write reports, once
 	closed        bool
 	readBy        deadline
-	writeBy       deadline
+	writeBy       deadline // only looked at: no write waits
 	readable      *sync.Cond
 	known         map[netip.AddrPort]*net.UDPAddr // senders, so that ReadFrom need not allocate
 }
@@ -41,6 +41,8 @@ func (h *Host) addPacketConn(network string, local, remote netip.AddrPort) *Pack
 	return c
 }
 
+// dialUDP connects a new socket. That sends nothing, so it can't find out whether
+// anybody is there.
 func (h *Host) dialUDP(network string, to netip.AddrPort) (net.Conn, error) {
 	from, err := h.bind("udp", network, netip.AddrPortFrom(h.source(to.Addr()), 0))
 	if err != nil {
@@ -99,6 +101,7 @@ func (c *PacketConn) send(b []byte, to netip.AddrPort) (int, error) {
 	return len(b), nil
 }
 
+// sendError is why nothing can be sent to an address; the order is the kernel's.
 func (c *PacketConn) sendError(call string, to netip.AddrPort) error {
 	switch {
 	case c.closed:

@@ -57,6 +57,7 @@ type frame struct {
 	ack    bool
 }
 
+// frames puts acknowledgements between the packets, as they happened.
 func (t Trace) frames() []frame {
 	var all []frame
 	for i := range t.Events {
@@ -82,6 +83,7 @@ type stream struct {
 	late map[uint64]uint64
 }
 
+// streamOf finds a direction's stream, or begins it.
 func streamOf(all map[ends]*stream, e ends) *stream {
 	s := all[e]
 	if s == nil {
@@ -133,6 +135,7 @@ func (f frame) packet(id uint16, streams map[ends]*stream) []byte {
 	return ipPacket(id, 6, f.Source, f.Destination, 16, h, f.Data)
 }
 
+// udpHeader makes a header of RFC 768.
 func udpHeader(p Packet) []byte {
 	be := binary.BigEndian
 	h := be.AppendUint16(nil, p.Source.Port())
@@ -204,6 +207,7 @@ func sum(b []byte) (s uint64) {
 	return s
 }
 
+// fold is the complement of the sum in 16 bits, the end of RFC 1071's algorithm.
 func fold(s uint64) uint16 {
 	for s > 0xffff {
 		s = s>>16 + s&0xffff

@@ -103,14 +103,16 @@ func (r *recorder) arrived(row int, f Fate, cause string) {
 	e.Cause = join(e.Cause, cause)
 }
 
+// trace puts the events into the order that does not depend on scheduling.
 func (r *recorder) trace() Trace {
 	t := Trace{Events: slices.Clone(r.events), Missing: r.missing}
 	slices.SortStableFunc(t.Events, func(a, b Event) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), a.path().compare(b.path()), cmp.Compare(a.N, b.N))
+		return cmp.Or(cmp.Compare(a.At, b.At), a.flow().compare(b.flow()), cmp.Compare(a.N, b.N))
 	})
 	return t
 }
 
+// name is the label of a packet.
 func (r *recorder) name(p *Packet) string {
 	if r.label != nil {
 		if l := r.label(*p); l != "" {

@@ -13,10 +13,10 @@ import (
 // Wrapped is a real UDP socket whose datagrams meet a Script: see [Wrap]. It has
 // the methods of the socket that a net.PacketConn and a net.Conn have.
 type Wrapped struct {
-	net.PacketConn
-	script  Script
-	reading chan struct{} // taken by who reads
-	buf     []byte        // the reader's
+	net.PacketConn // the real socket
+	script         Script
+	reading        chan struct{} // taken by who reads
+	buf            []byte        // the reader's
 
 	mu       sync.Mutex
 	paths    map[pathKey]*path
@@ -77,6 +77,7 @@ func (w *Wrapped) RemoteAddr() net.Addr {
 	return nil
 }
 
+// send writes what the script leaves of b, without the lock: a write can block.
 func (w *Wrapped) send(b []byte, to net.Addr, write func([]byte) error) (int, error) {
 	w.mu.Lock()
 	now := w.pass(Packet{From: "local", To: ipOf(to), Source: addrPort(w.LocalAddr()), Destination: addrPort(to), Data: b}, func(b []byte) {
@@ -95,7 +96,7 @@ func (w *Wrapped) send(b []byte, to net.Addr, write func([]byte) error) (int, er
 // back; what goes on later goes through later, in a goroutine of its own.
 func (w *Wrapped) pass(p Packet, later func([]byte)) [][]byte {
 	p.Network = "udp"
-	on := w.path(p.path())
+	on := w.path(p.flow())
 	on.sent++
 	p.N = on.sent
 	v := verdict{cut: -1, reset: -1}
@@ -139,6 +140,7 @@ func (w *Wrapped) let(on *path, p Packet, v verdict, later func([]byte)) (now []
 	return now
 }
 
+// path is where ordinals are counted.
 func (w *Wrapped) path(k pathKey) *path {
 	if w.paths[k] == nil {
 		w.paths[k] = &path{pathKey: k}
