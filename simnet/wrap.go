@@ -45,8 +45,8 @@ func Wrap(pc net.PacketConn, s Script) *Wrapped {
 	return w
 }
 
-// Trace is what the socket sent and received. Datagrams that were handed to the
-// real network count as delivered.
+// Trace is what the socket sent and received, the first 10,000 datagrams. Those
+// that were handed to the real network count as delivered.
 func (w *Wrapped) Trace() Trace {
 	w.mu.Lock()
 	defer w.mu.Unlock()
