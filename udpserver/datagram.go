@@ -14,7 +14,11 @@ type Datagram struct {
 	// From is the sender: Reply goes there. It is never IPv4-mapped. It is
 	// invalid if the sender has no IP address, as on a Unix socket.
 	From addr.Endpoint
-	// To is the address the sender has asked: that of the socket.
+	// To is the address that the sender has asked, and a reply leaves from. On
+	// a socket that is bound to every address of the host it is known on
+	// Linux, and on other systems it is the wildcard and the system chooses
+	// where a reply leaves from. A reply to a broadcast or multicast leaves
+	// from an address of the host's own.
 	To addr.Endpoint
 	// Data is the content. It may be empty: an empty datagram is a datagram.
 	Data []byte

@@ -3,6 +3,7 @@ package udpserver
 import (
 	"time"
 
+	"example.com/sockets/addr"
 	"example.com/sockets/internal/operr"
 	"example.com/sockets/internal/udpio"
 )
@@ -84,12 +85,20 @@ func (l *loop) refuse(p *udpio.Packet) (Drop, bool) {
 	return 0, false
 }
 
+// asked is the address that the sender of p has used.
+func (l *loop) asked(p *udpio.Packet) addr.Endpoint {
+	if !p.Asked.IsValid() {
+		return l.local
+	}
+	return addr.Of(addr.UDP, p.Asked, l.local.Port())
+}
+
 // isOwn reports whether p, whose sender has the socket's port, came from the
 // socket itself. On one that is bound to every address no other process can have
 // that port at one of them.
 func (l *loop) isOwn(p *udpio.Packet) bool {
 	from, local := p.Peer.Addr(), l.local.Addr()
-	return from == local || local.IsUnspecified() && from.IsLoopback()
+	return from == local || local.IsUnspecified() && (from.IsLoopback() || from == p.Asked)
 }
 
 func (l *loop) dropped(r udpio.Route, why Drop) {

@@ -110,7 +110,7 @@ func (w *worker) claimLocked() {
 	w.fillLocked(p.Data)
 	d := w.datagram()
 	*d = Datagram{
-		From: endpoint(p.Route), To: l.local,
+		From: endpoint(p.Route), To: l.asked(p),
 		Data: w.data, Truncated: p.Truncated,
 		worker: w,
 	}

@@ -119,7 +119,7 @@ func outIndex(r Route) uint32 {
 func sourceGone(err error) bool {
 	switch Errno(err) {
 	case unix.EINVAL, unix.ENETUNREACH, unix.EADDRNOTAVAIL, unix.EHOSTUNREACH:
-		return err != nil
+		return true
 	}
 	return false
 }

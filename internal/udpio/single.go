@@ -111,7 +111,7 @@ func (s *single) read() (n int, r Route, err error) {
 func (s *single) Write(p []byte, r Route) error {
 	s.armWrite()
 	n, err := s.write(p, r)
-	if r.Source.IsValid() && sourceGone(err) {
+	if err != nil && r.Source.IsValid() && sourceGone(err) {
 		r.Source = netip.Addr{}
 		n, err = s.write(p, r)
 	}
