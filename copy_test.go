@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -335,5 +336,25 @@ func TestSendfile(t *testing.T) {
 	}
 	if !strings.Contains(string(out), "sendfile(") {
 		t.Errorf("io.Copy of a file did not use sendfile: %.2000s", out)
+	}
+}
+
+// A copy from a real socket gives its buffer back in a pause, and takes one again.
+func TestCopyPauses(t *testing.T) {
+	for name, pair := range map[string]func(*testing.T) (net.Conn, net.Conn){"tcp": tcpPair, "tls": tlsPair} {
+		here, there := pair(t)
+		c := sockets.NewConn(here, nil)
+		content := random(200_000)
+		go func() {
+			for part := range slices.Chunk(content, 50_000) {
+				_, _ = there.Write(part)
+				time.Sleep(20 * time.Millisecond) // longer than it looks
+			}
+			there.Close()
+		}()
+		var got bytes.Buffer
+		if n, err := c.WriteTo(&got); n != int64(len(content)) || err != nil || !bytes.Equal(got.Bytes(), content) {
+			t.Errorf("%s: copied %d, %v", name, n, err)
+		}
 	}
 }

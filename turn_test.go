@@ -90,3 +90,33 @@ func TestTurnHammer(t *testing.T) {
 		})
 	}
 }
+
+// Where the turn comes in the moment in which the wait for it ends, one of the two
+// happens, and the turn is not lost.
+func TestTurnComesAsTheWaitEnds(t *testing.T) {
+	for range 50 {
+		bubble(t, func(t *testing.T) {
+			c, _ := conversation(t, nil)
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = inTurn(t.Context(), c, func() { time.Sleep(time.Second) }) })
+			time.Sleep(time.Millisecond)
+			wg.Go(func() {
+				_, err := c.Call(deadline(t, 999*time.Millisecond), []byte("x"))
+				wantTimeout(t, "the call", err)
+			})
+			wg.Wait()
+			start := time.Now()
+			if _, err := c.Write([]byte("x")); err != nil && !sockets.IsTimeout(err) {
+				t.Error(err)
+			}
+			took(t, "the next", start, 0)
+		})
+	}
+}
+
+func deadline(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
