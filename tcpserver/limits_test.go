@@ -87,7 +87,7 @@ func TestBlockWaitsAndIsStopped(t *testing.T) {
 					return nil
 				}
 			},
-			Limits:   tcpserver.Limits{Conns: 1},
+			Limits:   tcpserver.Limits{Conns: 1, Overload: tcpserver.Block},
 			Timeouts: tcpserver.Timeouts{Grace: time.Second},
 		})
 		first, second, third := r.client(), r.client(), r.client()

@@ -384,7 +384,7 @@ func TestStopTwiceAndAgain(t *testing.T) {
 // the connections of the other alone.
 func TestServeSeveral(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := &tcpserver.Server{Handler: upper, Limits: tcpserver.Limits{Conns: 2}}
+		s := &tcpserver.Server{Handler: upper, Limits: tcpserver.Limits{Conns: 2, Overload: tcpserver.Block}}
 		a, b := serveSim(t, s), serveSim(t, s)
 		ca, cb := a.client(), b.client()
 		ask(t, ca, "x")
