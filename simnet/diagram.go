@@ -108,7 +108,7 @@ func (p *pair) draw(out *strings.Builder) {
 
 // marks are the one or two lines of a packet.
 func (p *pair) marks(e Event) []mark {
-	sent, came, note := fmt.Sprint(e.At), fmt.Sprint(e.Arrived), e.remark()
+	sent, came, note := clockText(e.At), clockText(e.Arrived), e.remark()
 	start := "--- " + short(e.Label) + " "
 	switch {
 	case e.Fate == Lost && e.came == 0:
@@ -125,6 +125,16 @@ func (p *pair) marks(e Event) []mark {
 	open := strings.Repeat(" ", arrowWidth-part+1)
 	arrives := p.line(e, open+"- ", "- ", short(e.Label)+" -->", arrowWidth, "", came, "")
 	return []mark{{e.At, e.sent, leaves}, {e.Arrived, e.came, arrives}}
+}
+
+// clockText is a time that fits its column: in real time the last digits say nothing.
+func clockText(d time.Duration) string {
+	const column = 9
+	for unit := time.Nanosecond; ; unit *= 10 {
+		if s := d.Round(unit).String(); utf8.RuneCountInString(s) <= column || unit > time.Hour {
+			return s
+		}
+	}
 }
 
 // crossed reports whether something else between the two hosts happened while e
