@@ -57,6 +57,10 @@ func (u *UDP) enter(ctx context.Context, c *call) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.isClosed {
+		u.leave()
+		return net.ErrClosed
+	}
 	for _, p := range u.paths {
 		c.tries = append(c.tries, try{path: p, rtt: p.rtt, failures: p.failures})
 	}

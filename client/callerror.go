@@ -42,8 +42,7 @@ func (e *unanswered) Unwrap() []error {
 	return []error{e.cause, e.trouble}
 }
 
-// callErrorLocked says why c failed, with what was tried and, on the path that
-// was used, what had gone wrong.
+// callErrorLocked says why c failed, with what was tried and what had gone wrong.
 func (u *UDP) callErrorLocked(c *call, err error) error {
 	attempts, sent := 0, 0
 	for i := range c.tries {
@@ -52,9 +51,29 @@ func (u *UDP) callErrorLocked(c *call, err error) error {
 	}
 	p := u.pathLocked()
 	if attempts > 0 && !errors.Is(err, sockets.ErrTruncated) && !errors.Is(err, sockets.ErrTooLong) {
-		err = &unanswered{attempts, roundTo(time.Since(c.began)), err, p.trouble}
+		err = &unanswered{attempts, roundTo(time.Since(c.began)), err, c.troubleLocked()}
 	}
 	return &operr.Error{Op: "call", Local: p.localLocked(), Remote: p.to, Unsent: sent == 0, Err: err}
+}
+
+// troubleLocked is what went wrong on the paths of c while it was in flight, with
+// their addresses if there are several; nil if nothing did.
+func (c *call) troubleLocked() error {
+	var all failures
+	for i := range c.tries {
+		p := c.tries[i].path
+		switch {
+		case p.trouble == nil || p.troubled.Before(c.began):
+		case len(c.tries) == 1:
+			return p.trouble
+		default:
+			all = append(all, fmt.Errorf("%v: %w", p.to, p.trouble))
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
 }
 
 // roundTo keeps three digits or so: an error is read, not computed with.

@@ -60,8 +60,8 @@ func (d *Dialer) dial(ctx context.Context, r *Report) (net.Conn, error) {
 		if err == nil || ctx.Err() != nil || !d.again(round) || !isPassingDial(err) {
 			return nc, err
 		}
-		if err := pause(ctx, jitter(wait.Next())); err != nil {
-			return nil, err
+		if ended := pause(ctx, jitter(wait.Next())); ended != nil {
+			return nil, failures{ended, err}
 		}
 	}
 }

@@ -298,7 +298,7 @@ func TestDialTCPAllFail(t *testing.T) {
 				t.Errorf("%v does not match %v", err, target)
 			}
 		}
-		want := `dial "name:80": none of 3 addresses: dial 10.0.0.3:80/tcp: connect: connection refused; ` +
+		want := `dial "name:80": dial 10.0.0.3:80/tcp: connect: connection refused; ` +
 			`dial 10.0.0.4:80/tcp: connect: no route to host; dial [fd00::3]:80/tcp: deadline exceeded`
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %v", err, want)
@@ -349,6 +349,23 @@ func TestDialTCPRetry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A pause between attempts ends with the context, and the error still says what
+// the pause was for.
+func TestDialTCPPauseEnds(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*ms)
+		defer cancel()
+		_, err := w.dialer(client.Dialer{Retry: client.Retry{Attempts: -1}}).DialTCP(ctx, "10.0.0.2:80")
+		if !sockets.IsTimeout(err) || !errors.Is(err, syscall.ECONNREFUSED) || w.now() != 500*ms {
+			t.Errorf("at %v: %v", w.now(), err)
+		}
+		want := `dial "10.0.0.2:80": deadline exceeded; dial 10.0.0.2:80/tcp: connect: connection refused`
+		if err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %v", err, want)
+		}
+	})
 }
 
 // What no time mends is not tried again.

@@ -34,8 +34,9 @@ type Dialer struct {
 	// Match reports whether reply answers request, for UDP and Pipeline. With
 	// it many calls are in flight on one socket, and whatever answers none of
 	// them is dropped; without it UDP calls run one at a time and the next
-	// datagram answers, and a Pipeline's replies come in order. It must not block and may keep neither slice; several
-	// goroutines use it at once; a reply over MaxReply comes cut.
+	// datagram answers, and a Pipeline's replies come in order. It must not
+	// block and may keep neither slice; several goroutines use it at once; a
+	// reply over MaxReply comes cut.
 	Match func(request, reply []byte) bool
 	// ID returns the number in a message by which a reply belongs to its
 	// request, and false where there is none: a request without one is not
@@ -68,7 +69,7 @@ type Dialer struct {
 	// socket it is asked about the zero Endpoint.
 	Allow func(addr.Endpoint) error
 	// Report, if not nil, is called once by each DialTCP, before that returns,
-	// and told how it went.
+	// and by each dial of a Pool or a Pipeline, and told how it went.
 	Report func(Report)
 }
 

@@ -152,7 +152,7 @@ func (u *UDP) note(p *path, err error) {
 // troubleLocked records what is wrong with p and lets the calls look at it.
 func (u *UDP) troubleLocked(p *path, err error) {
 	p.failures++
-	p.trouble = err
+	p.trouble, p.troubled = err, time.Now()
 	for _, c := range u.inFlight {
 		c.signal()
 	}

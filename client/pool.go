@@ -135,11 +135,11 @@ func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // Do runs f with a connection of its own, for what takes more than one request:
-// it may read and write as it likes and must not keep c. ctx bounds the wait for
-// the connection, which ends after Dialer.Timeout if ctx has no deadline, and does
-// what f makes it do. The connection is used again if f
-// returns nil, has not closed it and has read all that came; otherwise it is
-// closed. Do returns what f does, and nothing is ever run twice.
+// f may read and write as it likes and must not keep c. ctx bounds the wait for
+// the connection, as does Dialer.Timeout if ctx has no deadline; beyond that it is
+// for f to heed. The connection is used again if f returns nil, has not closed it
+// and has read all that came; otherwise it is closed. Do returns what f does, and
+// runs nothing twice.
 func (p *Pool) Do(ctx context.Context, f func(ctx context.Context, c *sockets.Conn) error) error {
 	p.begin()
 	m, err := p.takeIdle(ctx)

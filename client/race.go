@@ -21,7 +21,7 @@ type race struct {
 	outcomes chan outcome
 	running  int
 	winner   net.Conn
-	failures []error
+	failures failures
 }
 
 // outcome is how the attempt, the i-th of the report, ended.
@@ -57,7 +57,7 @@ func (d *Dialer) race(ctx context.Context, all []target, report *Report) (net.Co
 	case len(r.failures) == 0:
 		return nil, operr.OfContext(ctx) // before the first began
 	}
-	return nil, errors.Join(r.failures...)
+	return nil, r.failures
 }
 
 // start begins with the next target, if there is one and it is still needed.

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -42,27 +41,15 @@ func (a *Attempt) fail(err error) error {
 // went wrong with each address in the last round.
 type DialError struct {
 	Report Report // of all rounds
-	Err    error  // the last round's errors joined, or why there was none
+	Err    error  // the last round's errors, or why there was none
 }
 
 // Error names the addresses with what went wrong with each.
 func (e *DialError) Error() string {
-	causes := []error{e.Err}
-	if joined, ok := e.Err.(interface{ Unwrap() []error }); ok && len(e.Report.Attempts) > 0 {
-		causes = joined.Unwrap()
+	if f, ok := e.Err.(failures); ok && len(f) == 1 {
+		return f[0].Error() // it names the address itself
 	}
-	var one *operr.Error
-	if len(causes) == 1 && errors.As(causes[0], &one) {
-		return one.Error()
-	}
-	texts := make([]string, len(causes))
-	for i, err := range causes {
-		texts[i] = err.Error()
-	}
-	if len(causes) == 1 {
-		return fmt.Sprintf("dial %.80q: %s", e.Report.Address, texts[0])
-	}
-	return fmt.Sprintf("dial %.80q: none of %d addresses: %s", e.Report.Address, len(causes), strings.Join(texts, "; "))
+	return fmt.Sprintf("dial %.80q: %v", e.Report.Address, e.Err)
 }
 
 // Unwrap returns Err.
@@ -76,3 +63,16 @@ func (e *DialError) Timeout() bool { return operr.IsTimeout(e.Err) }
 
 // Temporary is the same as Timeout: net.Error asks for it.
 func (e *DialError) Temporary() bool { return e.Timeout() }
+
+// failures is what went wrong with several addresses, on one line.
+type failures []error
+
+func (f failures) Error() string {
+	texts := make([]string, len(f))
+	for i, err := range f {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f failures) Unwrap() []error { return f }

@@ -45,14 +45,14 @@ func (r *RTT) Sample(rtt time.Duration, attempts int) {
 	if attempts > 1 {
 		return
 	}
-	rtt = max(rtt, 0)
+	rtt = min(max(rtt, 0), forever/8) // so that Timeout does not overflow
 	r.sample, r.doubled = rtt, 0
 	if !r.measured { // (2.2)
 		r.measured, r.estimated, r.dev = true, rtt, rtt/2
 		return
 	}
 	// (2.3), with alpha 1/8 and beta 1/4; the deviation first, because it is
-	// measured from the old estimate. By differences, so that nothing overflows.
+	// measured from the old estimate.
 	r.dev += ((r.estimated - rtt).Abs() - r.dev) / 4
 	r.estimated += (rtt - r.estimated) / 8
 }

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ func TestRTTSequences(t *testing.T) {
 		{"own floor", client.RTT{Min: 20 * ms}, []step{{ms, ms, ms / 2, 20 * ms}}},
 		{"no floor", client.RTT{Min: -1}, []step{{ms, ms, ms / 2, 3 * ms}}},
 		{"granularity", client.RTT{Min: -1}, []step{{0, 0, 0, ms}, {-5 * ms, 0, 0, ms}}},
+		{"no overflow", client.RTT{Max: -1}, []step{{math.MaxInt64, 1 << 58, 1 << 57, 1<<59 + 1<<58}}},
 		{"ceiling", client.RTT{}, []step{{time.Hour, time.Hour, time.Hour / 2, time.Minute}}},
 		{"no ceiling", client.RTT{Max: -1}, []step{{time.Hour, time.Hour, time.Hour / 2, 3 * time.Hour}}},
 	}
@@ -50,7 +52,7 @@ func TestRTTSequences(t *testing.T) {
 				if got != s {
 					t.Errorf("after sample %d: %v, want %v", i+1, got, s)
 				}
-				if want := max(s.rtt, 0); tt.rtt.SampleRTT() != want {
+				if want := min(max(s.rtt, 0), 1<<58); tt.rtt.SampleRTT() != want {
 					t.Errorf("SampleRTT = %v, want %v", tt.rtt.SampleRTT(), want)
 				}
 			}

@@ -45,8 +45,9 @@ type path struct {
 	// Guarded by UDP.mu.
 	socket   *socket // nil: not dialled
 	rtt      RTT
-	failures int   // everything that went wrong
-	trouble  error // the last of it, nil after a datagram has come
+	failures int       // everything that went wrong
+	trouble  error     // the last of it, nil after a datagram has come
+	troubled time.Time // when that was
 }
 
 // letter is a datagram for Receive, or the error in its place.
@@ -89,7 +90,7 @@ func (u *UDP) addPaths(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	var failures []error
+	var failed failures
 	for _, to := range all {
 		p := &path{to: to, opening: make(chan struct{}, 1), rtt: u.d.rtt()}
 		if len(u.paths) == 0 {
@@ -97,14 +98,14 @@ func (u *UDP) addPaths(ctx context.Context, r *Report) error {
 			if _, err := u.open(ctx, p); err != nil {
 				a.Took, a.Err = time.Since(a.Start), a.fail(err)
 				r.Attempts = append(r.Attempts, a)
-				failures = append(failures, a.Err)
+				failed = append(failed, a.Err)
 				continue
 			}
 		}
 		u.paths = append(u.paths, p)
 	}
 	if len(u.paths) == 0 {
-		return errors.Join(failures...)
+		return failed
 	}
 	return nil
 }

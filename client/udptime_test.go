@@ -390,6 +390,27 @@ func TestUDPAddressRefuses(t *testing.T) {
 	})
 }
 
+// When no address answers the error tells what each of them said, and nothing that
+// an earlier call was told.
+func TestUDPAddressesAllFail(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		w.Host("other")
+		d := client.Dialer{Resolve: resolver("10.0.0.3", "10.9.9.9", "fd00::3"), Timeout: time.Second}
+		u := dialUDP(t, w.dialer(d), "name:7")
+		_, err := u.Call(t.Context(), []byte("hello"))
+		want := "no reply to 3 attempts in 1s: deadline exceeded (10.0.0.3:7/udp: port unreachable: no process has it: read: connection refused; " +
+			"[fd00::3]:7/udp: port unreachable: no process has it: read: connection refused)"
+		if !errors.Is(err, client.ErrPortUnreachable) || !sockets.IsTimeout(err) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got  %v\nwant %v", err, want)
+		}
+		w.Partition("client", "other")
+		_, err = u.Call(t.Context(), []byte("hello"))
+		if errors.Is(err, client.ErrPortUnreachable) {
+			t.Errorf("old news: %v", err)
+		}
+	})
+}
+
 // A host that no packet reaches is worth waiting for: the way may come back.
 func TestUDPHeals(t *testing.T) {
 	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
