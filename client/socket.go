@@ -128,11 +128,12 @@ func (u *UDP) transmit(ctx context.Context, p *path, datagram []byte) error {
 }
 
 // write writes one datagram to s. On a connected socket a write reports that an
-// earlier datagram came back, and does not send: so it is tried again, once.
+// earlier datagram came back, and does not send: so it is tried again, once. What
+// becomes of this one is another question.
 func (u *UDP) write(s *socket, datagram []byte) error {
 	_, err := s.Write(datagram)
 	if isBounce(err) {
-		u.bounced(s, err)
+		u.count(func(c *UDPStats) { c.Bounced++ })
 		_, err = s.Write(datagram)
 	}
 	switch {
