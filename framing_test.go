@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -305,7 +306,7 @@ func TestFramingLimits(t *testing.T) {
 			t.Errorf("%s: Max is %d, want %d", tt.name, got, tt.want)
 		}
 	}
-	for _, f := range []sockets.Framing{sockets.Lines(-1), sockets.LengthPrefix(8, -1), sockets.Uvarint(-1), sockets.Lines(1<<63 - 1), sockets.Uvarint(1<<63 - 1)} {
+	for _, f := range []sockets.Framing{sockets.Lines(-1), sockets.LengthPrefix(8, -1), sockets.Uvarint(-1), sockets.Lines(math.MaxInt), sockets.Uvarint(math.MaxInt)} {
 		if f.Max() <= 0 {
 			t.Errorf("%+v: Max is %d", f, f.Max())
 		}

@@ -123,7 +123,7 @@ func (u *UDP) end(c *call, err error) ([]byte, error) {
 	c.left = true
 	u.recycleLocked(c)
 	u.mu.Unlock()
-	closeAll(losers)
+	_ = closeAll(losers)
 	return reply, err
 }
 

@@ -34,7 +34,7 @@ func (u *UDP) deliver(s *socket, data []byte, now time.Time) {
 		losers = u.chooseLocked(s.path)
 	}
 	u.mu.Unlock()
-	closeAll(losers)
+	_ = closeAll(losers)
 }
 
 // expectedLocked returns the call that data, which came to s, answers.

@@ -48,7 +48,7 @@ func (u *UDP) open(ctx context.Context, p *path) (*socket, error) {
 		u.mu.Lock()
 		all := u.detachLocked(nil)
 		u.mu.Unlock()
-		closeAll(all) // two sockets can't have one port
+		_ = closeAll(all) // two sockets can't have one port
 	}
 	nc, err := u.d.connect(ctx, "udp", p.to.HostPort(), p.to)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 func (t *tortured) SetWriteDeadline(at time.Time) error {
 	select {
 	case t.turn <- struct{}{}:
-		t.send()
+		_ = t.send()
 		<-t.turn
 	default:
 	}
@@ -35,7 +35,7 @@ func (t *tortured) Write(b []byte) (int, error) {
 	t.held = append(t.held, b...)
 	full := len(t.held) > 64<<10
 	if t.flushing == nil {
-		t.flushing = time.AfterFunc(t.holdFor, func() { t.flush() })
+		t.flushing = time.AfterFunc(t.holdFor, func() { _ = t.flush() })
 	} else {
 		t.flushing.Reset(t.holdFor)
 	}
@@ -92,7 +92,7 @@ func (t *tortured) Close() error {
 	t.mu.Unlock()
 	if held {
 		t.Conn.SetWriteDeadline(time.Now().Add(t.holdFor))
-		t.flush()
+		_ = t.flush()
 	}
 	return t.Conn.Close()
 }

@@ -192,7 +192,7 @@ func (t *tortured) reset() error {
 	if !t.broken {
 		t.broken = true
 		if l, ok := t.Conn.(interface{ SetLinger(int) error }); ok {
-			l.SetLinger(0)
+			_ = l.SetLinger(0)
 		}
 		t.Conn.Close()
 	}

@@ -81,7 +81,7 @@ func (w *Wrapped) RemoteAddr() net.Addr {
 func (w *Wrapped) send(b []byte, to net.Addr, write func([]byte) error) (int, error) {
 	w.mu.Lock()
 	now := w.pass(Packet{From: "local", To: ipOf(to), Source: addrPort(w.LocalAddr()), Destination: addrPort(to), Data: b}, func(b []byte) {
-		write(b)
+		_ = write(b)
 	})
 	w.mu.Unlock()
 	for _, b := range now {

@@ -32,7 +32,7 @@ func TestHandlerEnds(t *testing.T) {
 		"closed":   {func(c *sockets.Conn) error { c.Close(); _, err := c.Read(make([]byte, 1)); return err }, "", served},
 		"error":    {func(*sockets.Conn) error { return errors.New("no luck") }, `err="no luck"`, failed},
 		"panic":    {func(*sockets.Conn) error { panic("boom") }, "handler_test.go", panics},
-		"nil map":  {func(*sockets.Conn) error { var m map[string]int; m["x"] = 1; return nil }, "nil map", panics},
+		"nil map":  {func(*sockets.Conn) error { return nilMap() }, "nil map", panics},
 		"Goexit":   {func(*sockets.Conn) error { runtime.Goexit(); return nil }, "Goexit", failed},
 		"abort":    {func(c *sockets.Conn) error { c.Abort(errors.New("enough")); return c.Await() }, "enough", failed},
 	}
@@ -73,6 +73,12 @@ func TestHandlerEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+func nilMap() error {
+	m := map[string]map[string]int{}
+	m["missing"]["x"] = 1
+	return nil
 }
 
 func served(s tcpserver.Stats) int64 { return s.Served }

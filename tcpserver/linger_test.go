@@ -78,7 +78,7 @@ func TestLingerEnds(t *testing.T) {
 		if n := r.Stats().Lingering; n != 1 {
 			t.Errorf("%d linger just before the end, want 1", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if n := r.Stats().Lingering; n != 0 {
 			t.Errorf("%d linger after it, want 0", n)

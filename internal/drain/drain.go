@@ -143,7 +143,15 @@ func (s *Set) cut(m Member) {
 
 // wait reports whether the last member left within d.
 func (s *Set) wait(d time.Duration) bool {
-	t := time.NewTimer(max(d, 0))
+	if d <= 0 {
+		select {
+		case <-s.empty:
+			return true
+		default:
+			return false
+		}
+	}
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-s.empty:

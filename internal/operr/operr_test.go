@@ -20,9 +20,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	here  = addr.MustParse(addr.TCP, "127.0.0.1:40000")
-	there = addr.MustParse(addr.TCP, "[::1]:80")
-	odd   = errors.New("odd")
+	here   = addr.MustParse(addr.TCP, "127.0.0.1:40000")
+	there  = addr.MustParse(addr.TCP, "[::1]:80")
+	errOdd = errors.New("odd")
 )
 
 func TestText(t *testing.T) {
@@ -31,12 +31,12 @@ func TestText(t *testing.T) {
 		err  operr.Error
 		want string
 	}{
-		{"both ends", operr.Error{Op: "call", Local: here, Remote: there, Err: odd}, "call 127.0.0.1:40000/tcp -> [::1]:80/tcp: odd"},
-		{"this end", operr.Error{Op: "listen", Local: here, Err: odd}, "listen 127.0.0.1:40000/tcp: odd"},
-		{"the other", operr.Error{Op: "dial", Remote: there, Err: odd}, "dial [::1]:80/tcp: odd"},
-		{"no end", operr.Error{Op: "read", Err: odd}, "read: odd"},
-		{"an address", operr.Error{Op: "dial", Address: "host:http", Err: odd}, "dial host:http: odd"},
-		{"an address and an end", operr.Error{Op: "dial", Address: "host:http", Remote: there, Err: odd}, "dial [::1]:80/tcp: odd"},
+		{"both ends", operr.Error{Op: "call", Local: here, Remote: there, Err: errOdd}, "call 127.0.0.1:40000/tcp -> [::1]:80/tcp: odd"},
+		{"this end", operr.Error{Op: "listen", Local: here, Err: errOdd}, "listen 127.0.0.1:40000/tcp: odd"},
+		{"the other", operr.Error{Op: "dial", Remote: there, Err: errOdd}, "dial [::1]:80/tcp: odd"},
+		{"no end", operr.Error{Op: "read", Err: errOdd}, "read: odd"},
+		{"an address", operr.Error{Op: "dial", Address: "host:http", Err: errOdd}, "dial host:http: odd"},
+		{"an address and an end", operr.Error{Op: "dial", Address: "host:http", Remote: there, Err: errOdd}, "dial [::1]:80/tcp: odd"},
 		{"what the net package says of it is not said twice", operr.Error{Op: "dial", Remote: there, Err: &net.OpError{
 			Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv6loopback, Port: 80}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
 		}}, "dial [::1]:80/tcp: connect: connection refused"},
@@ -72,18 +72,18 @@ func TestTimeouts(t *testing.T) {
 		{"a context", context.DeadlineExceeded, true},
 		{"both", operr.ErrTimeout, true},
 		{"wrapped", fmt.Errorf("more: %w", operr.ErrTimeout), true},
-		{"joined", errors.Join(odd, context.DeadlineExceeded), true},
+		{"joined", errors.Join(errOdd, context.DeadlineExceeded), true},
 		{"of the net package", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, true},
 		{"a context's", operr.OfContext(ctx), true},
 		{"a cancel", context.Canceled, false},
 		{"the system's patience, not the user's", os.NewSyscallError("connect", syscall.ETIMEDOUT), false},
-		{"another", odd, false},
+		{"another", errOdd, false},
 	}
 	for _, tt := range tests {
 		err := error(&operr.Error{Op: "read", Err: tt.err})
 		ne := err.(net.Error)
 		got := []bool{
-			operr.IsTimeout(tt.err), operr.IsTimeout(err), ne.Timeout(), ne.Temporary(),
+			operr.IsTimeout(tt.err), operr.IsTimeout(err), ne.Timeout(),
 			errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
 		}
 		for i, g := range got {
@@ -92,7 +92,7 @@ func TestTimeouts(t *testing.T) {
 			}
 		}
 	}
-	if ne, ok := operr.ErrTimeout.(net.Error); !ok || !ne.Timeout() || !ne.Temporary() {
+	if ne, ok := operr.ErrTimeout.(net.Error); !ok || !ne.Timeout() {
 		t.Error("ErrTimeout is no net.Error that is a timeout")
 	}
 }
@@ -101,10 +101,10 @@ func TestOfContext(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	caused, cancelCause := context.WithCancelCause(t.Context())
-	cancelCause(odd)
+	cancelCause(errOdd)
 	late, stop := context.WithTimeout(t.Context(), -time.Second)
 	defer stop()
-	lateCaused, stop2 := context.WithTimeoutCause(t.Context(), -time.Second, odd)
+	lateCaused, stop2 := context.WithTimeoutCause(t.Context(), -time.Second, errOdd)
 	defer stop2()
 	tests := []struct {
 		name string
@@ -114,9 +114,9 @@ func TestOfContext(t *testing.T) {
 		text string
 	}{
 		{"cancelled", cancelled, []error{context.Canceled}, []error{os.ErrDeadlineExceeded}, "context canceled"},
-		{"with a cause", caused, []error{context.Canceled, odd}, []error{os.ErrDeadlineExceeded}, "context canceled: odd"},
+		{"with a cause", caused, []error{context.Canceled, errOdd}, []error{os.ErrDeadlineExceeded}, "context canceled: odd"},
 		{"timed out", late, []error{context.DeadlineExceeded, os.ErrDeadlineExceeded}, []error{context.Canceled}, "deadline exceeded"},
-		{"with a cause", lateCaused, []error{context.DeadlineExceeded, os.ErrDeadlineExceeded, odd}, nil, "deadline exceeded: odd"},
+		{"with a cause", lateCaused, []error{context.DeadlineExceeded, os.ErrDeadlineExceeded, errOdd}, nil, "deadline exceeded: odd"},
 	}
 	for _, tt := range tests {
 		err := operr.OfContext(tt.ctx)
@@ -140,7 +140,7 @@ func TestBare(t *testing.T) {
 	inner := os.NewSyscallError("read", syscall.EPIPE)
 	empty := &net.OpError{Op: "read"}
 	tests := []struct{ err, want error }{
-		{odd, odd},
+		{errOdd, errOdd},
 		{&net.OpError{Err: &net.OpError{Err: inner}}, inner},
 		{empty, empty},
 	}
@@ -153,7 +153,7 @@ func TestBare(t *testing.T) {
 
 func TestNotSent(t *testing.T) {
 	for _, unsent := range []bool{false, true} {
-		if err := (&operr.Error{Unsent: unsent, Err: odd}); err.NotSent() != unsent {
+		if err := (&operr.Error{Unsent: unsent, Err: errOdd}); err.NotSent() != unsent {
 			t.Error(unsent)
 		}
 	}

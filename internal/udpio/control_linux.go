@@ -39,7 +39,7 @@ func enableControl(raw syscall.RawConn) (ok bool) {
 func parseControl(b []byte, r *Route) {
 	for len(b) >= headerLen {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		n := uint64(h.Len) // 32 bits wide on some systems, and hostile in a test
+		n := uint64(h.Len) //nolint:unconvert // 32 bits wide on some systems, and hostile in a test
 		if n < headerLen || n > uint64(len(b)) {
 			return
 		}
