@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +45,13 @@ type Server struct {
 	Limits Limits
 	// Timeouts bound what it waits for.
 	Timeouts Timeouts
+	// Listeners is how many sockets Listen opens for one TCP address; 0, 1 and
+	// negative mean one, and so does a system that can't share out connections
+	// among sockets (all but Linux). Serve runs a loop for each. That helps
+	// where one core is busy with accepting. A connection belongs to one of
+	// them from its handshake on, however long that one's queue is. A second
+	// process can't join the sockets by mistake: its Listen is EADDRINUSE.
+	Listeners int
 	// Shared says that the listening socket lives on in another process,
 	// which will take what is queued. A stop then leaves the queue alone.
 	Shared bool
@@ -103,15 +111,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer s.end(r)
 
 	loops, stop := errgroup.WithContext(ctx)
-	l := newLoop(r, ln)
-	r.set.Add(&l.entry, l)
-	r.log.Info("serving", "local", ln.Addr(), "reach", reach(l.local), "conns", s.handlers.limit())
-	loops.Go(l.serve)
+	all := r.newLoops(ln)
+	r.log.Info("serving", "local", ln.Addr(), "reach", reach(all[0].local), "conns", s.handlers.limit())
+	for _, l := range all {
+		loops.Go(l.serve)
+	}
 
 	<-stop.Done()
 	cut, left := r.set.Stop(s.Timeouts.grace())
 	err := s.drainError(cut, left)
-	if l.ended() {
+	if !slices.ContainsFunc(all, func(l *loop) bool { return !l.ended() }) {
 		err = errors.Join(loops.Wait(), err)
 	}
 	return err
