@@ -16,7 +16,7 @@ import (
 // by a worker that waits for a slot, nobody would look after it.
 func (w *worker) collectLocked() {
 	l := w.loop
-	if w.out == nil && len(l.batch) > 0 && !l.turnTaken {
+	if w.out == nil && len(l.batch) > 0 && !l.turnTaken && !l.slotWaited {
 		w.out = l.outLocked()
 	}
 	w.collects = w.out != nil

@@ -6,6 +6,7 @@ import (
 
 	"example.com/sockets"
 	"example.com/sockets/internal/drain"
+	"example.com/sockets/internal/udpio"
 )
 
 // Drain implements drain.Member: it asks the loop to take what is queued, and to
@@ -61,6 +62,11 @@ func (l *loop) endLocked(err error) {
 	}
 	l.ended, l.err = true, err
 	close(l.over)
+	l.dismissLocked()
+}
+
+// dismissLocked wakes all that are parked, to leave.
+func (l *loop) dismissLocked() {
 	for _, w := range l.idle {
 		w.wake <- struct{}{}
 	}
@@ -94,6 +100,9 @@ func (l *loop) markCut() bool {
 	l.endLocked(nil)
 	rest := l.batch
 	l.batch = nil
+	for _, r := range l.queue.clear() {
+		rest = append(rest, udpio.Packet{Route: r})
+	}
 	l.counts.Dropped.Stopped += uint64(len(rest))
 	l.mu.Unlock()
 	for i := range rest {

@@ -43,7 +43,7 @@ type pace struct {
 // followLocked is called by w, which has claimed a datagram.
 func (l *loop) followLocked(w *worker) {
 	l.pace.claims++
-	if l.waking || l.turnTaken || l.ended && len(l.batch) == 0 {
+	if l.waking || l.turnTaken || l.ended && len(l.batch) == 0 && !l.queue.ready() {
 		return
 	}
 	switch p := &l.pace; {
@@ -189,8 +189,13 @@ func (l *loop) leave(w *worker) bool {
 		l.counts.Running--
 	}
 	l.workers--
-	if !l.turnTaken && !l.waking && !l.cutOff && (!l.ended || len(l.batch) > 0) {
-		l.wakeLocked() // a Goexit took w away from what it would have gone on with
+	if l.ended {
+		l.dismissLocked()
+	}
+	// After a Goexit somebody else has to do what w would have gone on with.
+	left := !l.ended && !l.turnTaken || len(l.batch) > 0 || l.queue.ready()
+	if left && !l.waking && !l.slotWaited && !l.cutOff {
+		l.wakeLocked()
 	}
 	return l.workers == 0
 }

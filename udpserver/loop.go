@@ -49,22 +49,24 @@ type loop struct {
 	drains  bool
 	budget  int // bytes that a draining loop may still read
 
-	mu        sync.Mutex
-	batch     []udpio.Packet // what was read and nobody has claimed yet
-	readAt    time.Time      // when that was
-	turnTaken bool           // somebody has the read turn
-	waking    bool           // a follower was woken, and has not looked yet
-	draining  bool           // a stop has begun
-	ended     bool           // nothing more will be read
-	pace      pace
-	cutOff    bool  // nothing more will be handled
-	err       error // why reading ended, nil for a stop
-	workers   int
-	idle      []*worker // those that are parked, the last to come is woken first
-	counts    Stats
-	spare     [][]byte      // buffers for long datagrams
-	owing     []*worker     // those that collect what they send
-	outs      []udpio.Batch // empty ones
+	mu         sync.Mutex
+	batch      []udpio.Packet // what was read and nobody has claimed yet
+	readAt     time.Time      // when that was
+	queue      queue          // what waits for a handler
+	slotWaited bool           // somebody waits for a slot
+	turnTaken  bool           // somebody has the read turn
+	waking     bool           // a follower was woken, and has not looked yet
+	draining   bool           // a stop has begun
+	ended      bool           // nothing more will be read
+	pace       pace
+	cutOff     bool  // nothing more will be handled
+	err        error // why reading ended, nil for a stop
+	workers    int
+	idle       []*worker // those that are parked, the last to come is woken first
+	counts     Stats
+	spare      [][]byte      // buffers for long datagrams
+	owing      []*worker     // those that collect what they send
+	outs       []udpio.Batch // empty ones
 }
 
 // maxSize is more than any datagram has: 65,507 bytes over IPv4, 65,527 over
@@ -89,6 +91,7 @@ func (s *Server) newLoop(ctx context.Context, pc net.PacketConn) (*loop, error) 
 		retry: backoff.Backoff{Min: time.Millisecond, Max: time.Second},
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	l.queue = newQueue(s.Queue, s.Order)
 	l.budget = l.io.Queue()
 	_ = l.io.Clear() // a deadline from before would end every read
 	return l, nil

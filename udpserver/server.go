@@ -46,9 +46,13 @@ type Server struct {
 	// Handler is called for each datagram. It must be set.
 	Handler Handler
 	// MaxHandlers is how many handlers run at once; 0 means 1,024, negative
-	// no limit. When all are busy, the system's receive buffer takes what
-	// comes, and drops what does not fit.
+	// no limit. What comes when all are busy waits in Queue.
 	MaxHandlers int
+	// Order says which handlers may run at the same time; the zero value is
+	// Concurrent.
+	Order Order
+	// Queue bounds what was read and waits for a handler.
+	Queue Queue
 	// MaxSize is the longest datagram that is taken, in bytes; 0 or negative
 	// means 65,535, which is longer than any. Longer ones are counted and
 	// dropped.

@@ -39,6 +39,9 @@ type Drops struct {
 	// Self came from the socket that they came to; to answer them would never
 	// end.
 	Self uint64
+	// Queue found all handlers busy and the queue full, or had to make room
+	// in it.
+	Queue uint64
 	// Stopped had been read when the grace period of a stop was over, and no
 	// handler was free for them.
 	Stopped uint64
@@ -52,6 +55,7 @@ const (
 	DropTruncated Drop = iota
 	DropPortZero
 	DropSelf
+	DropQueue
 	DropStopped
 )
 
@@ -64,6 +68,8 @@ func (d Drop) String() string {
 		return "from port 0"
 	case DropSelf:
 		return "from this socket itself"
+	case DropQueue:
+		return "queue full"
 	case DropStopped:
 		return "stopped"
 	}
@@ -71,11 +77,11 @@ func (d Drop) String() string {
 }
 
 func (d *Drops) counter(why Drop) *uint64 {
-	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Stopped}[why]
+	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Queue, &d.Stopped}[why]
 }
 
 // Total is the sum of all kinds.
-func (d Drops) Total() uint64 { return d.Truncated + d.PortZero + d.Self + d.Stopped }
+func (d Drops) Total() uint64 { return d.Truncated + d.PortZero + d.Self + d.Queue + d.Stopped }
 
 // SendErrors counts the datagrams that could not be sent, by what was wrong.
 type SendErrors struct {

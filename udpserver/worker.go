@@ -25,6 +25,7 @@ type worker struct {
 	slot    bool              // it may run a handler
 	owes    bool              // it is in the loop's list of those that collect
 	busy    bool              // it has claimed a datagram and not settled its count
+	lane    *lane             // of the datagram's sender, if they are handled in order
 	outcome outcome           // of the handler that has ended
 	polls   bool              // it has the read turn
 	timer   *time.Timer       // of the watcher
@@ -77,23 +78,32 @@ func (w *worker) next() bool {
 	defer l.mu.Unlock()
 	w.settleLocked()
 	for {
+		work := len(l.batch) > 0 || l.queue.ready()
 		switch {
-		case l.cutOff, l.ended && len(l.batch) == 0:
-			return false
-		case w.owes && (len(l.batch) == 0 || l.turnTaken):
+		case l.cutOff, l.ended && (!work || l.slotWaited):
+			return false // what is left is for those that have a slot or wait for one
+		case w.owes && (!work || l.turnTaken || l.slotWaited):
 			l.flushLocked(w)
-		case len(l.batch) > 0 && w.takeSlotLocked():
-			w.claimLocked()
-			l.followLocked(w)
-			return true
+		case work && w.takeSlotLocked():
+			if w.claimLocked() {
+				l.followLocked(w)
+				return true
+			}
+			if l.ended || !w.parkLocked() { // until a handler of that sender ends
+				return false
+			}
+		case work && !l.slotWaited:
+			w.waitForSlotLocked()
 		case l.turnTaken:
 			if !w.parkLocked() {
 				return false
 			}
 		case len(l.owing) > 0: // stuck in handlers
 			l.flushLocked(l.owing...)
-		case len(l.batch) > 0:
-			l.takeTurnLocked(w.waitForSlot)
+		case len(l.batch) > 0: // all handlers are busy
+			if !l.keepLocked(&l.batch[0]) && !w.parkLocked() {
+				return false
+			}
 		default:
 			w.dropSlotLocked() // one socket's silence must not hold another's handler up
 			w.polls = true
@@ -103,10 +113,39 @@ func (w *worker) next() bool {
 	}
 }
 
-// claimLocked takes the first datagram of the batch.
-func (w *worker) claimLocked() {
+// claimLocked takes what has waited longest: of the queue, then of the batch. It
+// reports false if there is nothing but what has to wait for another datagram of
+// its sender.
+func (w *worker) claimLocked() bool {
 	l := w.loop
-	p := &l.batch[0]
+	if l.queue.ready() {
+		e, lane := l.queue.pop()
+		w.lane = lane
+		w.beginLocked(&udpio.Packet{Route: e.route, Data: e.data, Truncated: e.truncated}, e.at)
+		l.queue.recycle(e)
+		return true
+	}
+	for len(l.batch) > 0 {
+		p := &l.batch[0]
+		if l.queue.order == Concurrent || l.queue.lane(p.Route) == nil {
+			if l.queue.order == PerSender {
+				w.lane = l.queue.enter(p.Route)
+				w.lane.busy = true
+			}
+			l.batch = l.batch[1:]
+			w.beginLocked(p, l.readAt)
+			return true
+		}
+		if !l.keepLocked(p) {
+			return false
+		}
+	}
+	return false
+}
+
+// beginLocked makes p the worker's datagram.
+func (w *worker) beginLocked(p *udpio.Packet, readAt time.Time) {
+	l := w.loop
 	w.fillLocked(p.Data)
 	d := w.datagram()
 	*d = Datagram{
@@ -114,9 +153,8 @@ func (w *worker) claimLocked() {
 		Data: w.data, Truncated: p.Truncated,
 		worker: w,
 	}
-	l.batch = l.batch[1:]
 	w.mu.Lock()
-	w.current, w.route, w.began = d, p.Route, l.readAt
+	w.current, w.route, w.began = d, p.Route, readAt
 	w.collectLocked()
 	w.mu.Unlock()
 	w.busy, w.outcome = true, fine
@@ -124,6 +162,33 @@ func (w *worker) claimLocked() {
 	if l.draining {
 		l.counts.Drained++
 	}
+}
+
+// keepLocked moves p, the first of the batch, to the queue or drops it, and
+// reports false if it has to stay where it is.
+func (l *loop) keepLocked(p *udpio.Packet) bool {
+	q := &l.queue
+	lane := q.lane(p.Route)
+	if !q.hasRoom(lane, p) {
+		switch q.limit.Full {
+		case Wait:
+			return false
+		case DropOldest:
+			if e := q.shed(lane); e != nil {
+				l.counts.Dropped.Queue++
+				l.dropped(e.route, DropQueue)
+				q.recycle(e)
+			}
+		}
+	}
+	if q.hasRoom(q.lane(p.Route), p) {
+		q.push(p, l.readAt)
+	} else {
+		l.counts.Dropped.Queue++
+		l.dropped(p.Route, DropQueue)
+	}
+	l.batch = l.batch[1:]
+	return true
 }
 
 // datagram returns one that nobody has a pointer to. A Datagram that a handler
@@ -157,6 +222,10 @@ func (w *worker) settleLocked() {
 		return
 	}
 	w.busy = false
+	if w.lane != nil {
+		l.queue.leave(w.lane)
+		w.lane = nil
+	}
 	l.cameBackLocked(w)
 	l.counts.Running--
 	l.counts.Handled++
@@ -185,8 +254,17 @@ func (w *worker) takeSlotLocked() bool {
 	return w.slot
 }
 
-func (w *worker) waitForSlot() {
-	w.slot = w.loop.server.slots.wait(w.loop.turn, w.loop.cut)
+// waitForSlotLocked waits for a slot, and lets somebody else read meanwhile.
+func (w *worker) waitForSlotLocked() {
+	l := w.loop
+	l.slotWaited = true
+	if !l.turnTaken && !l.waking && !l.ended {
+		l.wakeLocked()
+	}
+	l.mu.Unlock()
+	got := l.server.slots.wait(l.turn, l.cut)
+	l.mu.Lock()
+	w.slot, l.slotWaited = got, false
 }
 
 func (w *worker) dropSlotLocked() {
