@@ -13,6 +13,7 @@ const (
 	logPanic kind = iota
 	logHandler
 	logRead
+	logBuffer
 	kinds
 )
 
@@ -20,6 +21,7 @@ var messages = [kinds]string{
 	logPanic:   "udpserver: handler panicked",
 	logHandler: "udpserver: handler failed",
 	logRead:    "udpserver: reading failed",
+	logBuffer:  "udpserver: the system does not grant the buffer",
 }
 
 // episode lets one line through and holds back those that follow within a

@@ -63,6 +63,7 @@ type loop struct {
 	err        error // why reading ended, nil for a stop
 	workers    int
 	idle       []*worker // those that are parked, the last to come is woken first
+	drops      uint32    // the system's count when it was last read
 	counts     Stats
 	spare      [][]byte      // buffers for long datagrams
 	owing      []*worker     // those that collect what they send
@@ -92,7 +93,7 @@ func (s *Server) newLoop(ctx context.Context, pc net.PacketConn) (*loop, error) 
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.queue = newQueue(s.Queue, s.Order)
-	l.budget = l.io.Queue()
+	l.setBuffers()
 	_ = l.io.Clear() // a deadline from before would end every read
 	return l, nil
 }

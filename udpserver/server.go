@@ -61,6 +61,12 @@ type Server struct {
 	// handler, with Datagram.Truncated set and the rest missing, instead of
 	// dropping it.
 	KeepTruncated bool
+	// ReadBuffer and WriteBuffer are what the system's buffers of each socket
+	// should hold, in bytes; 0 or negative leaves them as they are. A buffer
+	// is never made smaller on Linux. If the system does not grant it, a line
+	// is logged that names the setting to raise; Stats has what it grants. A
+	// small datagram takes about 800 bytes there beside its own.
+	ReadBuffer, WriteBuffer int
 	// Engine is how datagrams are moved; the zero value is the fastest way
 	// that the socket and the system have.
 	Engine Engine

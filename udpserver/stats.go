@@ -25,6 +25,14 @@ type Stats struct {
 	Sent, BytesOut uint64
 	// Unsent counts those that it did not take.
 	Unsent SendErrors
+	// KernelDropped is how many datagrams the system has dropped because the
+	// receive buffer was full. They are not in Received. Known on Linux.
+	KernelDropped uint64
+	// ReadBuffer and WriteBuffer are the bytes that the buffers of the open
+	// sockets hold together, and Waiting of Limit the bytes that wait to be
+	// read, with what the system charges beside the data: near 1, datagrams
+	// are about to be lost. Known on Linux.
+	ReadBuffer, WriteBuffer, Waiting, Limit uint64
 	// ReadErrors is how many times reading failed, for other reasons than a
 	// truncated datagram.
 	ReadErrors uint64
@@ -109,6 +117,7 @@ func (l *loop) stats() Stats {
 	defer l.mu.Unlock()
 	s := l.counts
 	l.sends.into(&s)
+	l.memoryLocked(&s)
 	return s
 }
 

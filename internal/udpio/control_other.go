@@ -19,4 +19,18 @@ func appendControl([]byte, Route) []byte { return nil }
 
 func sourceGone(error) bool { return false }
 
+// Memory implements Conn.
+func (s *single) Memory() Memory { return Memory{} }
+
+// SetBuffers implements Conn. The net package does not tell how large they are,
+// so that they might become smaller here.
+func (s *single) SetBuffers(read, write int) {
+	if s.udp != nil && read > 0 {
+		_ = s.udp.SetReadBuffer(read)
+	}
+	if s.udp != nil && write > 0 {
+		_ = s.udp.SetWriteBuffer(write)
+	}
+}
+
 func openMulti(*single, bool) Conn { return nil }

@@ -19,9 +19,6 @@ const WriteWait = time.Second
 // that has passed hides what is queued.
 const drainWait = 5 * time.Millisecond
 
-// unknownQueue is what Queue says of a socket that can't be asked.
-const unknownQueue = 4 << 20
-
 // What a socket may have beside net.PacketConn. These never allocate.
 type (
 	addrPortReader interface {
@@ -166,9 +163,6 @@ func (s *single) Clear() error { return s.pc.SetReadDeadline(time.Time{}) }
 
 // Drain implements Conn.
 func (s *single) Drain() { s.draining = true }
-
-// Queue implements Conn.
-func (s *single) Queue() int { return unknownQueue }
 
 // Close implements Conn.
 func (s *single) Close() error { return s.pc.Close() }

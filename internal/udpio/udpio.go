@@ -29,10 +29,22 @@ type Conn interface {
 	// Drain makes the Reads that follow an Interrupt take what is queued,
 	// and fail with os.ErrDeadlineExceeded where they would have waited.
 	Drain()
-	// Queue is how many bytes the socket's receive buffer can hold.
-	Queue() int
+	// Memory is what the system tells about the socket's buffers; its figures
+	// are 0 where it does not. It is safe after Close.
+	Memory() Memory
+	// SetBuffers asks for buffers of so many bytes, and never makes one
+	// smaller. What came of it Memory tells.
+	SetBuffers(read, write int)
 	// Close closes the socket.
 	Close() error
+}
+
+// Memory is the state of a socket's buffers, in bytes.
+type Memory struct {
+	Read, Write int    // what SetBuffers has achieved
+	Limit       int    // of what waits to be read, with what is charged beside the data
+	Waiting     int    // of Limit
+	Drops       uint32 // datagrams that found it full, modulo 1<<32
 }
 
 // Packet is a datagram that was read.
