@@ -19,6 +19,7 @@ var sockets = map[syscall.Errno]syscall.Errno{
 	syscall.ENETDOWN:      10050,
 	syscall.ENETUNREACH:   10051,
 	syscall.ENOBUFS:       10055,
+	syscall.ENOTCONN:      10057,
 	syscall.ENOTSOCK:      10038,
 	syscall.EOPNOTSUPP:    10045,
 	syscall.EPIPE:         10058, // WSAESHUTDOWN: the sending side has ended

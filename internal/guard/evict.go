@@ -39,7 +39,7 @@ func (g *Guard) idleLocked() (time.Duration, bool) {
 	switch {
 	case g.wait == Next:
 		return g.idle, true
-	case g.wait == Own && !g.parks:
+	case g.wait == Own && !g.parks && !g.passing:
 		return max(g.idle, time.Duration(g.moved.Load())), true
 	}
 	return 0, false

@@ -74,6 +74,7 @@ type Guard struct {
 	parks                 bool // the user tells idle from busy: Await or ReadMessage was called
 	eof                   bool // the peer has ended its sending
 	layered               bool // conn is not raw
+	passing               bool // what came from elsewhere is being written
 	upgrading             *probe
 }
 

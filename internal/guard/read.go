@@ -28,6 +28,12 @@ var ErrNothing = errors.New("nothing has come yet")
 // Read reads once. It returns what ended the wait if no byte came: an error of
 // the transport, a timeout of the user's, or a Reason, which is final.
 func (g *Guard) Read(p []byte, w Wait) (int, error) {
+	return g.Receive(w, func(conn net.Conn) (int, error) { return conn.Read(p) })
+}
+
+// Receive is Read by other means: read moves bytes out of the connection, waits
+// for them as a Read does, and tells deadlines apart from its other errors.
+func (g *Guard) Receive(w Wait, read func(net.Conn) (int, error)) (int, error) {
 	since, looked := g.now(), false
 	if h := g.limits.Hooks; w == Next && h != nil && h.Idle != nil {
 		h.Idle(g.Owner)
@@ -37,7 +43,7 @@ func (g *Guard) Read(p []byte, w Wait) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := conn.Read(p)
+		n, err := read(conn)
 		if n > 0 || !isDeadline(err) || !g.fired(&g.armedRead, &g.readMoved) {
 			return n, g.endRead(n, err, w)
 		}
@@ -100,7 +106,6 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 		}
 	}
 	sooner(g.callAt, g.callWhyLocked())
-	moved := time.Duration(g.moved.Load())
 	switch {
 	case w == InMessage && g.limits.Message > 0:
 		sooner(g.began+g.limits.Message, ErrMessage)
@@ -114,15 +119,21 @@ func (g *Guard) readLimit(w Wait, since time.Duration) (at time.Duration, why er
 		sooner(drainAt, g.why.drain)
 		g.soonerIdle(sooner, g.idle)
 	case w == Own && !g.parks: // otherwise it is busy between two idle points
-		if g.drainAt != never {
-			sooner(max(g.drainAt, moved+quiet), g.why.drain)
-		}
-		g.soonerIdle(sooner, max(g.idle, moved))
+		g.soonerQuiet(sooner)
 	}
 	if g.limits.MinRate > 0 && (w == InMessage || w == Own && g.parks) {
 		sooner(since+g.rates.read.left(g.read.Load(), g.limits.MinRate), ErrMinRate)
 	}
 	return at, why
+}
+
+// soonerQuiet is for who does not tell idle from busy: idle is when no byte moves.
+func (g *Guard) soonerQuiet(sooner func(time.Duration, error)) {
+	moved := g.movedLocked()
+	if g.drainAt != never {
+		sooner(max(g.drainAt, moved+quiet), g.why.drain)
+	}
+	g.soonerIdle(sooner, max(g.idle, moved))
 }
 
 func (g *Guard) soonerIdle(sooner func(time.Duration, error), since time.Duration) {

@@ -49,31 +49,6 @@ func (g *Guard) Write(p []byte) (n int, sent bool, err error) {
 	}
 }
 
-// Transfer moves bytes by a call of the transport's own that may be cut by a write
-// deadline without losing count, such as sendfile. move is called again until it
-// returns no error.
-func (g *Guard) Transfer(move func(net.Conn) (n int64, err error)) (n int64, err error) {
-	since := g.now()
-	for {
-		conn, _, err := g.beginWrite(since)
-		if err != nil {
-			return n, err
-		}
-		k, err := move(conn)
-		n += k
-		if k > 0 {
-			since = g.note(&g.written, int(k))
-			g.lastWrite.Store(int64(since))
-		}
-		switch {
-		case err == nil:
-			return n, nil
-		case !isDeadline(err) || !g.fired(&g.armedWrite, &g.writeMoved):
-			return n, g.ofTransport(err)
-		}
-	}
-}
-
 // beginWrite arms the deadline of a write whose peer last took a byte at since,
 // or returns why it must not wait any longer.
 func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err error) {
@@ -99,18 +74,10 @@ func (g *Guard) startWrite() time.Duration {
 	now := g.now()
 	if g.limits.MinRate > 0 {
 		g.mu.Lock()
-		g.rates.write = rate{bytes: g.written.Load(), waited: -now}
+		g.startRateLocked(now)
 		g.mu.Unlock()
 	}
 	return now
-}
-
-// Kernel reports whether the connection is a plain socket, to which the kernel can
-// move bytes by itself.
-func (g *Guard) Kernel() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.kind == socket
 }
 
 // writeExpired is why a deadline ended a write that cannot be resumed.
@@ -146,7 +113,7 @@ func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
 	}
 	if r := g.limits.MinRate; r > 0 {
 		// A write waits for the peer from its begin, at -waited, on.
-		if t := g.rates.write.left(g.written.Load(), r); t < at {
+		if t := g.rates.write.left(g.deliveredLocked(), r); t < at {
 			at, why = t, ErrMinRate
 		}
 	}

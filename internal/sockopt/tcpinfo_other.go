@@ -1,0 +1,11 @@
+//go:build !linux
+
+package sockopt
+
+import (
+	"net"
+	"time"
+)
+
+// SinceAck: nobody knows.
+func SinceAck(net.Conn) (d time.Duration, ok bool) { return 0, false }
