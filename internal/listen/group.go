@@ -25,9 +25,10 @@ func newGroup(members []*net.TCPListener) *Group {
 // the caller from then on: closing each closes the group. After an Accept on the
 // group its only member is the group itself.
 //
-// A connection belongs to the member that its handshake began with. So before a
-// member is closed its queue should be taken, as with a lone listener; those who
-// dial afterwards get to the members that are left.
+// A connection belongs to the member that its handshake began with, so each should
+// be closed when its queue has been taken, as a lone listener is, and without waiting
+// for the others: those who dial afterwards get to the members that are left. To one
+// that is drained and stays open they would get too, and be reset in the end.
 func (g *Group) Members() []net.Listener {
 	if g.merged.begun() {
 		return []net.Listener{g}

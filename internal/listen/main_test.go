@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +36,10 @@ func child(what string) {
 	fmt.Println("ready")
 	in := bufio.NewReader(os.Stdin)
 	in.ReadString('\n')
+	if accept, ok := strings.CutPrefix(what, "accept"); ok {
+		acceptAll(accept)
+		return
+	}
 	held, err := open(what)
 	switch {
 	case err == nil:
@@ -47,6 +53,30 @@ func child(what string) {
 	if err == nil {
 		held.Close()
 	}
+}
+
+// acceptAll accepts as many connections as what says, with a listener of this package
+// or of the net package.
+func acceptAll(what string) {
+	by, count, _ := strings.Cut(what, " ")
+	n, _ := strconv.Atoi(count)
+	ln, err := listen.TCP(context.Background(), "127.0.0.1:0", 1)
+	if by == "-by-net" {
+		ln.Close()
+		ln, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(ln.Addr())
+	for range n {
+		if _, err := ln.Accept(); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Println("accepted")
 }
 
 // open opens "unix PATH", "tcp ADDRESS" or "udp ADDRESS", these as groups of four.
@@ -68,9 +98,11 @@ type process struct {
 	out *bufio.Reader
 }
 
-func start(t *testing.T, what string) *process {
+// start starts a child, under another command if one is given.
+func start(t *testing.T, what string, under ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(os.Args[0])}
+	args := slices.Concat(under, os.Args[:1])
+	p := &process{Cmd: exec.Command(args[0], args[1:]...)}
 	p.Env = append(os.Environ(), childEnv+"="+what, "GORACE=atexit_sleep_ms=0")
 	p.Stderr = os.Stderr
 	var err error
