@@ -73,6 +73,7 @@ func init() {
 		c := newConn(nc, o)
 		return c, &c.guard
 	}
+	connhook.Await = func(conn any) error { return conn.(*Conn).await() }
 }
 
 // ID is a number that no other Conn of this process has.

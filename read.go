@@ -42,13 +42,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 // ReadMessage and Messages wait like this by themselves.
 //
 // io.EOF means that the peer has ended its sending.
-func (c *Conn) Await() error {
+func (c *Conn) Await() error { return c.fail("await", c.await()) }
+
+// await is Await with the bare cause.
+func (c *Conn) await() error {
 	for c.r == c.w {
 		if err := c.fill(guard.Next); err != nil {
-			return c.fail("await", err)
+			return err
 		}
 	}
-	return c.fail("await", c.guard.Ended())
+	return c.guard.Ended()
 }
 
 // ReadMessage reads one message, as the framing cuts them. The message is valid

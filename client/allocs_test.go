@@ -4,11 +4,12 @@ package client_test
 
 import (
 	"context"
+	"io"
 	"net"
+	"path/filepath"
 	"testing"
 	"time"
 
-	"example.com/sockets"
 	"example.com/sockets/client"
 )
 
@@ -57,33 +58,49 @@ func TestRTTAllocs(t *testing.T) {
 	}
 }
 
-// A call through a pool allocates its reply, and what the connection does: the
-// watcher of the call, and the two errors with which Await says that it was woken.
+// A call through a pool allocates its reply and nothing else; under a context that
+// can end, also what watches that.
 func TestPoolCallAllocs(t *testing.T) {
-	ln := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		nc, err := ln.Accept()
-		if err != nil {
-			return
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	watcher := testing.AllocsPerRun(100, func() { context.AfterFunc(ctx, func() {})() })
+	for _, tt := range []struct {
+		name, network, address string
+		ctx                    context.Context
+		want                   float64
+	}{
+		{"TCP", "tcp", "127.0.0.1:0", context.Background(), 1},
+		{"unix", "unix", filepath.Join(t.TempDir(), "socket"), context.Background(), 1},
+		{"a context that can end", "tcp", "127.0.0.1:0", ctx, 1 + watcher + 1}, // and a closure
+	} {
+		ln := must(net.Listen(tt.network, tt.address))(t)
+		done := make(chan struct{})
+		go func() { defer close(done); echoOne(ln) }()
+		p := &client.Pool{Address: ln.Addr().String()}
+		if tt.network == "unix" {
+			p.Address = "unix:" + p.Address
 		}
-		c := sockets.NewConn(nc, nil)
-		defer c.Close()
-		for line := range c.Messages() {
-			c.WriteMessage(line)
+		request := []byte("hello")
+		got := testing.AllocsPerRun(500, func() {
+			if _, err := p.Call(tt.ctx, request); err != nil {
+				t.Error(err)
+			}
+		})
+		if got > tt.want {
+			t.Errorf("%s: %v allocations per call, want %v", tt.name, got, tt.want)
 		}
-	}()
-	defer func() { ln.Close(); <-served }()
-	p := &client.Pool{Address: ln.Addr().String()}
-	defer p.Close()
-	request, ctx := []byte("hello"), context.Background()
-	n := testing.AllocsPerRun(500, func() {
-		if _, err := p.Call(ctx, request); err != nil {
-			t.Error(err)
-		}
-	})
-	if n > 4 {
-		t.Errorf("%v allocations per call, want at most 4", n)
+		p.Close()
+		ln.Close()
+		<-done
 	}
+}
+
+// echoOne answers on one connection, and allocates nothing for it.
+func echoOne(ln net.Listener) {
+	nc, err := ln.Accept()
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	io.CopyBuffer(struct{ io.Writer }{nc}, struct{ io.Reader }{nc}, make([]byte, 1024))
 }

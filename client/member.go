@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"example.com/sockets"
+	"example.com/sockets/internal/connhook"
 	"example.com/sockets/internal/operr"
+	"example.com/sockets/internal/sockopt"
 )
 
 // member is a connection of a Pool. It is in the hands of one goroutine, or idle,
@@ -18,6 +20,7 @@ import (
 type member struct {
 	conn    *sockets.Conn
 	broken  func() error // why its conversation is void, nil if it is not
+	probe   sockopt.Probe
 	made    time.Time
 	ends    time.Time     // its lifetime; zero: never
 	park    chan struct{} // one slot: watch it; closed when it is given up
@@ -37,6 +40,7 @@ func (p *Pool) newMember(conn *sockets.Conn, broken func() error) *member {
 		conn: conn, broken: broken, made: time.Now(),
 		park: make(chan struct{}, 1), watched: make(chan error, 1),
 	}
+	m.probe.Init(conn.NetConn())
 	if life := orDefault(p.Lifetime, 0); life > 0 {
 		m.ends = m.made.Add(life - rand.N(life/10+1))
 	}
@@ -59,7 +63,7 @@ func (m *member) restUntil(p *Pool) time.Time {
 // closes it in the end.
 func (p *Pool) watch(m *member) {
 	for range m.park {
-		if err := m.conn.Await(); !p.expire(m, err) {
+		if err := connhook.Await(m.conn); !p.expire(m, err) {
 			m.watched <- err
 		}
 	}
@@ -101,13 +105,33 @@ func (p *Pool) reason(m *member, err error) retirement {
 }
 
 // wake takes m, which is not idle any more, from its watcher, and returns what that
-// has seen: a timeout if all is well.
+// has seen, or what has come since it looked: a timeout if all is well.
 func (m *member) wake() error {
 	m.conn.SetReadDeadline(past)
 	seen := <-m.watched
+	if operr.IsTimeout(seen) && m.probe.Ready() {
+		seen = m.look()
+	}
 	m.conn.SetReadDeadline(time.Time{})
 	return seen
 }
+
+// look returns what an idle connection has to tell: a timeout if nothing. An
+// expired deadline hides what waits in the system, so where that says that
+// something does the read has time: it needs none, unless the user has put a layer
+// on top of what the probe knows.
+func (m *member) look() error {
+	by := past
+	if m.probe.Ready() {
+		by = time.Now().Add(glance)
+	}
+	if err := m.conn.SetReadDeadline(by); err != nil {
+		return err
+	}
+	return connhook.Await(m.conn)
+}
+
+const glance = 10 * time.Millisecond
 
 // past is a deadline that ends a wait at once.
 var past = time.Unix(1, 0)

@@ -140,15 +140,15 @@ func (p *Pool) placeLocked(m *member) {
 }
 
 // tidy makes m ready to rest, and reports whether it can be used again: not with
-// bytes that its user has left unread, which would answer the next call.
+// bytes that its user has left unread, which would answer the next call, and not if
+// the peer has ended it, as some do after each reply.
 func (p *Pool) tidy(m *member) (ok bool, why retirement) {
-	if m.broken() != nil || m.conn.SetDeadline(past) != nil {
+	if m.broken() != nil || m.conn.SetWriteDeadline(time.Time{}) != nil {
 		return false, retiredBroken
 	}
-	if err := m.conn.Await(); !operr.IsTimeout(err) {
+	if err := m.look(); !operr.IsTimeout(err) {
 		return false, p.reason(m, err)
 	}
-	m.conn.SetWriteDeadline(time.Time{})
 	return m.conn.SetReadDeadline(m.restUntil(p)) == nil, retiredBroken
 }
 

@@ -1,6 +1,6 @@
-// Package connhook lets the packages of this module make a sockets.Conn in a way
-// that its users can't: watched over with a server's limits. Package sockets,
-// which this package must not import, fills the hook in.
+// Package connhook lets the packages of this module make and watch a sockets.Conn
+// in ways that its users can't, such as with a server's limits. Package sockets,
+// which this package must not import, fills the hooks in.
 package connhook
 
 import (
@@ -21,3 +21,7 @@ type Options struct {
 
 // New returns a *sockets.Conn over nc, and its guard.
 var New func(nc net.Conn, o Options) (conn any, g *guard.Guard)
+
+// Await is Await of a *sockets.Conn for who watches many that are idle: a wait that
+// was ended from outside allocates no error that nobody will see.
+var Await func(conn any) error

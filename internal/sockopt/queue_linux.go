@@ -27,9 +27,14 @@ func Queued(ln net.Listener) bool {
 	if err != nil {
 		return false
 	}
-	n := 0
-	err = raw.Control(func(fd uintptr) {
-		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-	})
+	waits := false
+	err = raw.Control(func(fd uintptr) { waits = readable(fd) })
+	return err == nil && waits
+}
+
+// readable reports whether there is something to read or to accept, an end and an
+// error included.
+func readable(fd uintptr) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return err == nil && n > 0
 }

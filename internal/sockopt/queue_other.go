@@ -6,7 +6,10 @@ import "net"
 
 // Other systems have the same questions under other names; until somebody can
 // test them there, the answer is that nobody knows, and callers are careful.
-var unread, unacked func(fd uintptr) (int, error)
+var (
+	unread, unacked func(fd uintptr) (int, error)
+	readable        func(fd uintptr) bool
+)
 
 // Sendfile may be had elsewhere too, but what a deadline that cuts it leaves is
 // not known.
