@@ -22,7 +22,7 @@ func (l *loop) setBuffers() {
 const unknownLimit = 4 << 20
 
 // memoryLocked puts what the system knows into s. Its count of drops is 32 bits
-// wide and runs over; a closed socket has no buffers, and its last count stands.
+// wide and runs over. What was dropped before Serve began does not count.
 func (l *loop) memoryLocked(s *Stats) {
 	if !l.closed.Load() {
 		m := l.io.Memory()

@@ -10,6 +10,8 @@ import (
 // cost more than all else. But none may wait for a handler that is stuck, so
 // this holds: while a worker collects, another one is awake or on its way, and
 // whoever takes the read turn first sends what others have collected.
+// A handler that goes on working can delay it only where it has the only
+// processor (GOMAXPROCS 1), until the scheduler takes that away.
 
 // collectLocked makes w, which has claimed a datagram, collect what it sends, if
 // more of the batch is left or it has collected already. Where the turn is taken,

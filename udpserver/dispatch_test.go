@@ -118,7 +118,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 					return d.Reply(d.Data)
 				}}
 				to, stop := serve(t, s)
-				const clients, each, window = 4, 2000, 32
+				const clients, each, window = 4, 500, 32
 				done := make(chan string, clients)
 				for range clients {
 					c := dial(t, to)

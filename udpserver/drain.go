@@ -112,7 +112,6 @@ func (l *loop) markCut() bool {
 }
 
 func (l *loop) close() {
-	l.stats() // the last chance to see what the system has dropped
 	l.closed.Store(true)
 	l.io.Close()
 }

@@ -92,7 +92,7 @@ func TestStopUnderAFlood(t *testing.T) {
 }
 
 func TestStoppedBeforeItServes(t *testing.T) {
-	for range 200 {
+	for range 100 {
 		s := &udpserver.Server{Handler: echo}
 		pc, err := s.ListenPacket(t.Context(), "127.0.0.1:0")
 		if err != nil {
@@ -327,7 +327,7 @@ func TestSocketsWithoutDeadlines(t *testing.T) {
 
 // Many stops at random moments leave nothing behind and every figure right.
 func TestStopsAtAnyMoment(t *testing.T) {
-	for i := range 150 {
+	for i := range 80 {
 		s := &udpserver.Server{MaxHandlers: 1 + i%4, Handler: echo}
 		to, stop := serve(t, s)
 		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to.String())))

@@ -199,20 +199,3 @@ func (l *loop) leave(w *worker) bool {
 	}
 	return l.workers == 0
 }
-
-// longBufferLocked returns a buffer for the longest datagram.
-func (l *loop) longBufferLocked() []byte {
-	n := len(l.spare)
-	if n == 0 {
-		return make([]byte, maxSize)
-	}
-	b := l.spare[n-1]
-	l.spare = l.spare[:n-1]
-	return b
-}
-
-func (l *loop) keepBufferLocked(b []byte) {
-	if len(l.spare) < parked {
-		l.spare = append(l.spare, b)
-	}
-}

@@ -21,9 +21,8 @@ import (
 //
 // It has no reading goroutine. A worker that finds nothing to do takes the read
 // turn, reads, and claims one datagram of what it has read. Whoever claims sees
-// to it that somebody looks after the rest: if nobody has the read turn and no
-// follower is on its way, it wakes one, which claims the next, or takes the turn
-// and reads on. So a handler runs on the goroutine that has read its datagram,
+// to it that somebody looks after the rest: a follower that it wakes, which claims
+// the next, or takes the turn and reads on; or the watcher (follow.go). So a handler runs on the goroutine that has read its datagram,
 // without a queue and a switch in between, and delays nobody if it blocks.
 type loop struct {
 	server  *Server
@@ -38,7 +37,7 @@ type loop struct {
 	over    chan struct{} // closed when nothing more will be read
 	woken   chan struct{} // closed when a stop has interrupted reading
 	cut     chan struct{} // closed when the grace period is over
-	turn    chan struct{} // where the holder of the read turn waits for a slot
+	turn    chan struct{} // where the one worker that waits for a slot is given it
 	polling atomic.Bool   // somebody is in a Read
 	closed  atomic.Bool   // the socket is
 	sends   sends
@@ -53,6 +52,7 @@ type loop struct {
 	batch      []udpio.Packet // what was read and nobody has claimed yet
 	readAt     time.Time      // when that was
 	queue      queue          // what waits for a handler
+	untold     []udpio.Route  // dropped, and Trace does not know
 	slotWaited bool           // somebody waits for a slot
 	turnTaken  bool           // somebody has the read turn
 	waking     bool           // a follower was woken, and has not looked yet
@@ -138,5 +138,7 @@ func (s *Server) remove(l *loop) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.loops, l)
-	s.past.add(l.stats())
+	last := l.stats() // of an open socket: a closed one does not tell what was dropped
+	last.ReadBuffer, last.WriteBuffer, last.Waiting, last.Limit = 0, 0, 0, 0
+	s.past.add(last)
 }

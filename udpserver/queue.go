@@ -48,6 +48,10 @@ const (
 	Wait
 )
 
+// spareQueued is how many are kept for those that will have to wait: half a
+// mebibyte at most.
+const spareQueued = 256
+
 // queued is a datagram that waits.
 type queued struct {
 	next      *queued
@@ -244,7 +248,7 @@ func (q *queue) clear() (routes []udpio.Route) {
 
 // recycle keeps e for the next push, and its buffer if that is a short one.
 func (q *queue) recycle(e *queued) {
-	if q.freeQueued >= parked {
+	if q.freeQueued >= spareQueued {
 		return
 	}
 	if cap(e.data) > shortBuffer {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/sockets/addr"
 	"example.com/sockets/simnet"
 	"example.com/sockets/udpserver"
 )
@@ -52,6 +53,11 @@ func TestQueue(t *testing.T) {
 					}
 					return nil
 				}}
+				var traced atomic.Uint64
+				s.Trace = &udpserver.Trace{Dropped: func(addr.Endpoint, udpserver.Drop) {
+					s.Stats() // no lock is held
+					traced.Add(1)
+				}}
 				pc, c := simPair(t)
 				stop := serveOn(t, s, pc)
 				for i := range 11 {
@@ -68,8 +74,8 @@ func TestQueue(t *testing.T) {
 				if !slices.Equal(got, tt.want) {
 					t.Errorf("handled %v, want %v", got, tt.want)
 				}
-				if st := ledger(t, s); st.Dropped.Queue != tt.drops {
-					t.Errorf("dropped %d, want %d", st.Dropped.Queue, tt.drops)
+				if st := ledger(t, s); st.Dropped.Queue != tt.drops || traced.Load() != tt.drops {
+					t.Errorf("dropped %d, traced %d, want %d", st.Dropped.Queue, traced.Load(), tt.drops)
 				}
 			})
 		})

@@ -19,7 +19,7 @@ type sends struct {
 
 // send sends a reply to d, or a datagram to somebody else if to is not nil. A
 // worker that has more of a batch before it collects what it has to send, until
-// the batch is done or somebody finds it stuck in a handler; see flushStuck.
+// the batch is done or somebody finds it stuck in a handler; see collect.go.
 //
 // A Datagram is never used for a second one if its handler could have kept the
 // pointer, so the worker's current one being d proves that the handler runs.

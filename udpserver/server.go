@@ -13,8 +13,8 @@
 // is lost in silence on this side of the network: Stats counts what was handled
 // and what was dropped, by reason, and the sum is what was received.
 //
-// The path of a datagram: loop.read (read.go), worker.next (worker.go), the
-// Handler, Datagram.Reply (datagram.go).
+// The path of a datagram: loop.read (read.go), worker.next (worker.go, claim.go),
+// the Handler (handle.go), Datagram.Reply (datagram.go, send.go, collect.go).
 package udpserver
 
 import (

@@ -78,6 +78,7 @@ func (w *worker) next() bool {
 	defer l.mu.Unlock()
 	w.settleLocked()
 	for {
+		l.tellLocked()
 		work := len(l.batch) > 0 || l.queue.ready()
 		switch {
 		case l.cutOff, l.ended && (!work || l.slotWaited):
@@ -87,6 +88,7 @@ func (w *worker) next() bool {
 		case work && w.takeSlotLocked():
 			if w.claimLocked() {
 				l.followLocked(w)
+				l.tellLocked()
 				return true
 			}
 			if l.ended || !w.parkLocked() { // until a handler of that sender ends
@@ -111,108 +113,6 @@ func (w *worker) next() bool {
 			w.polls = false
 		}
 	}
-}
-
-// claimLocked takes what has waited longest: of the queue, then of the batch. It
-// reports false if there is nothing but what has to wait for another datagram of
-// its sender.
-func (w *worker) claimLocked() bool {
-	l := w.loop
-	if l.queue.ready() {
-		e, lane := l.queue.pop()
-		w.lane = lane
-		w.beginLocked(&udpio.Packet{Route: e.route, Data: e.data, Truncated: e.truncated}, e.at)
-		l.queue.recycle(e)
-		return true
-	}
-	for len(l.batch) > 0 {
-		p := &l.batch[0]
-		if l.queue.order == Concurrent || l.queue.lane(p.Route) == nil {
-			if l.queue.order == PerSender {
-				w.lane = l.queue.enter(p.Route)
-				w.lane.busy = true
-			}
-			l.batch = l.batch[1:]
-			w.beginLocked(p, l.readAt)
-			return true
-		}
-		if !l.keepLocked(p) {
-			return false
-		}
-	}
-	return false
-}
-
-// beginLocked makes p the worker's datagram.
-func (w *worker) beginLocked(p *udpio.Packet, readAt time.Time) {
-	l := w.loop
-	w.fillLocked(p.Data)
-	d := w.datagram()
-	*d = Datagram{
-		From: endpoint(p.Route), To: l.asked(p),
-		Data: w.data, Truncated: p.Truncated,
-		worker: w,
-	}
-	w.mu.Lock()
-	w.current, w.route, w.began = d, p.Route, readAt
-	w.collectLocked()
-	w.mu.Unlock()
-	w.busy, w.outcome = true, fine
-	l.counts.Running++
-	if l.draining {
-		l.counts.Drained++
-	}
-}
-
-// keepLocked moves p, the first of the batch, to the queue or drops it, and
-// reports false if it has to stay where it is.
-func (l *loop) keepLocked(p *udpio.Packet) bool {
-	q := &l.queue
-	lane := q.lane(p.Route)
-	if !q.hasRoom(lane, p) {
-		switch q.limit.Full {
-		case Wait:
-			return false
-		case DropOldest:
-			if e := q.shed(lane); e != nil {
-				l.counts.Dropped.Queue++
-				l.dropped(e.route, DropQueue)
-				q.recycle(e)
-			}
-		}
-	}
-	if q.hasRoom(q.lane(p.Route), p) {
-		q.push(p, l.readAt)
-	} else {
-		l.counts.Dropped.Queue++
-		l.dropped(p.Route, DropQueue)
-	}
-	l.batch = l.batch[1:]
-	return true
-}
-
-// datagram returns one that nobody has a pointer to. A Datagram that a handler
-// has seen is left to the garbage collector: were it used again, a handler that
-// kept it would reply to somebody else.
-func (w *worker) datagram() *Datagram {
-	if len(w.pool) == 0 {
-		w.pool = make([]Datagram, chunk)
-	}
-	d := &w.pool[0]
-	if !w.loop.private {
-		w.pool = w.pool[1:]
-	}
-	return d
-}
-
-// fillLocked copies p into the worker's buffer.
-func (w *worker) fillLocked(p []byte) {
-	buf := w.short[:]
-	if len(p) > len(buf) {
-		w.long = w.loop.longBufferLocked()
-		buf = w.long
-	}
-	w.data = buf[:copy(buf, p):len(p)]
 }
 
 // settleLocked counts the handler that has ended, and gives a long buffer back.

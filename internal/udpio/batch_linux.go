@@ -89,8 +89,10 @@ func (b *batch) Send() (sent, bytes int) {
 func (b *batch) call() error {
 	err := b.m.raw.Control(b.try)
 	if err == nil && b.errno == unix.EAGAIN {
-		b.m.armWrite()
-		err = b.m.raw.Write(b.wait)
+		began := b.m.armWrite()
+		if err = b.m.raw.Write(b.wait); b.m.stale(err, began) {
+			err = b.m.raw.Write(b.wait)
+		}
 	}
 	if err == nil && b.errno != 0 {
 		err = os.NewSyscallError("sendmmsg", b.errno)

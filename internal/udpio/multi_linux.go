@@ -61,7 +61,6 @@ func openMulti(s *single, trains bool) Conn {
 	}
 	m := &multi{single: s, raw: raw, zones: newZones()}
 	m.ask(trains)
-	s.buf = nil
 	m.wait = func(fd uintptr) bool { m.receive(fd); return m.errno != unix.EAGAIN }
 	m.try = m.receive
 	m.layOut()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -53,9 +54,7 @@ type single struct {
 }
 
 func newSingle(pc net.PacketConn, size int) *single {
-	// One byte more than is wanted shows, on every system and every kind of
-	// socket, that there was more. Flags would do so on some only.
-	s := &single{pc: pc, size: size, buf: make([]byte, size+1), started: time.Now()}
+	s := &single{pc: pc, size: size, started: time.Now()}
 	s.udp, _ = pc.(*net.UDPConn)
 	if raw := rawConn(pc); s.udp != nil && raw != nil && isWildcard(pc) && enableControl(raw) {
 		s.oob = make([]byte, controlSize)
@@ -106,8 +105,11 @@ func (s *single) read() (n int, r Route, err error) {
 
 // Write implements Conn.
 func (s *single) Write(p []byte, r Route) error {
-	s.armWrite()
+	began := s.armWrite()
 	n, err := s.write(p, r)
+	if s.stale(err, began) {
+		n, err = s.write(p, r)
+	}
 	if err != nil && r.Source.IsValid() && sourceGone(err) {
 		r.Source = netip.Addr{}
 		n, err = s.write(p, r)
@@ -146,13 +148,26 @@ func (s *single) write(p []byte, r Route) (n int, err error) {
 var ErrNoPeer = errors.New("the sender has no address to reply to")
 
 // armWrite keeps the write deadline between half of WriteWait and all of it
-// ahead. Setting it for each datagram would cost as much as a tenth of sending
-// one, and one that has passed fails writes that would not have waited.
-func (s *single) armWrite() {
-	now, last := int64(time.Since(s.started)), s.armed.Load()
+// ahead, and returns the time since started. Setting it for each datagram would
+// cost as much as a tenth of sending one.
+func (s *single) armWrite() (now int64) {
+	now = int64(time.Since(s.started))
+	last := s.armed.Load()
 	if now-last >= int64(WriteWait/2) && s.armed.CompareAndSwap(last, now) {
 		_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait)) // without one it waits longer
 	}
+	return now
+}
+
+// stale reports whether a write that began then failed at a deadline of long ago:
+// after a silence, the worker that arms a new one may not have come to it yet.
+// Such a write has not waited, and is repeated.
+func (s *single) stale(err error, began int64) bool {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || int64(time.Since(s.started))-began > int64(WriteWait/4) {
+		return false
+	}
+	_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait))
+	return true
 }
 
 // Interrupt implements Conn.

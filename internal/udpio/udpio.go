@@ -106,5 +106,8 @@ func Open(pc net.PacketConn, size int, e Engine) Conn {
 			return m
 		}
 	}
+	// One byte more than is wanted shows, on every system and every kind of
+	// socket, that there was more. Flags would do so on some only.
+	s.buf = make([]byte, size+1)
 	return s
 }
