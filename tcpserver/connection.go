@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"example.com/sockets"
 	"example.com/sockets/internal/connhook"
@@ -45,7 +46,9 @@ func (r *run) admit(nc net.Conn, stop <-chan struct{}) bool {
 		r.server.rejected.Add(1)
 		r.start(c, c.refuse)
 	case admitted:
-		r.start(c, c.serve)
+		if !r.start(c, c.serve) {
+			r.server.unserved.Add(1)
+		}
 	case stopped:
 		c.release()
 		return false
@@ -88,21 +91,22 @@ func (r *run) connection(nc net.Conn) *connection {
 }
 
 // start runs f, which ends the connection, in a goroutine of its own. The connection
-// is registered before that starts, so that a stop finds it.
-func (r *run) start(c *connection, f func()) {
+// is registered before that starts, so that a stop finds it. When the grace period of
+// one is over it is too late: the connection is closed, and start reports false.
+func (r *run) start(c *connection, f func()) bool {
 	c.phase.Store(&inHandshake)
 	r.server.running.Add(1)
 	switch r.set.Add(&c.entry, c) {
 	case drain.Closed:
-		r.server.unserved.Add(1)
 		r.server.running.Add(-1)
 		c.release()
 		_ = c.conn.Close()
-		return
+		return false
 	case drain.Draining:
 		c.guard.Drain(firstWait)
 	}
 	go f()
+	return true
 }
 
 // close closes the connection, so that a last reply is not lost. What lingers for
@@ -121,10 +125,12 @@ func (c *connection) close(mayLinger bool) {
 }
 
 // mayLinger takes one of the places for connections that linger or are refused: a
-// quarter of what Limits.Conns allows.
+// quarter of what Limits.Conns allows or, if that is more, of its default. They hold
+// a descriptor and little else, and where few handlers may run many are refused.
 func (s *Server) mayLinger() bool {
 	limit := s.handlers.limit()
-	if n := s.lingering.Add(1); limit < 0 || n <= int64(max(limit/4, 1)) {
+	n := int(s.lingering.Add(1))
+	if limit < 0 || n <= limit/4 || n <= (Limits{}).conns()/4 {
 		return true
 	}
 	s.lingering.Add(-1)
@@ -144,10 +150,12 @@ func (c *connection) turnAway(tell bool) {
 	c.release()
 	s := c.run.server
 	if s.mayLinger() {
+		end := time.Now().Add(s.Timeouts.linger()) // of both, the telling and the reading
 		if tell && len(s.Limits.Refusal) > 0 {
+			_ = c.conn.SetWriteDeadline(end)
 			_, _ = c.conn.Write(s.Limits.Refusal)
 		}
-		c.guard.Linger(s.Timeouts.linger())
+		c.guard.Linger(time.Until(end))
 		s.lingering.Add(-1)
 	}
 	_ = c.conn.Close()
@@ -158,6 +166,7 @@ func (c *connection) release() {
 	if c.slot != nil {
 		c.slot.give()
 		c.slot = nil
+		c.run.server.idlers.left(c)
 	}
 	if c.source.IsValid() {
 		c.run.server.sources.remove(c.source)

@@ -3,6 +3,7 @@ package tcpserver
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,33 +33,42 @@ func (s *Server) admit(stop <-chan struct{}) admission {
 		}
 		return stopped
 	}
-	for {
-		again := time.NewTimer(s.evictIdle())
+	return s.admitForIdle(stop)
+}
+
+// admitForIdle takes a slot when one is free, and sees to it that one becomes so.
+func (s *Server) admitForIdle(stop <-chan struct{}) admission {
+	for !s.handlers.try() {
+		gone, again := s.evictIdle()
 		select {
 		case s.handlers.taken <- struct{}{}:
-			again.Stop()
 			return admitted
 		case <-stop:
-			again.Stop()
 			return stopped
-		case <-again.C:
+		case <-gone: // its slot may be another's by now
+		case <-time.After(again):
 		}
 	}
+	return admitted
 }
 
 // evictIdle closes the connection that has been idle the longest, if that is long
-// enough, and returns when to come back if no slot has become free by then.
-func (s *Server) evictIdle() (again time.Duration) {
-	for {
+// enough, and returns when to come back if no slot has become free by then: when the
+// slot of the evicted has, or after some time.
+func (s *Server) evictIdle() (gone <-chan struct{}, again time.Duration) {
+	for range mostIdlers {
 		c, since, wait := s.idlers.next(s)
 		if c == nil {
-			return wait
+			return nil, wait
 		}
+		left := s.idlers.leaves(c)
 		if c.guard.Evict(since) {
 			s.evicted.Add(1)
-			return idleEnough // for its handler to end
+			return left, idleEnough // for its handler to end
 		}
+		s.idlers.left(c)
 	}
+	return nil, idleEnough // so many that were about to be busy
 }
 
 // idlers are the connections that have been idle the longest, as of the last look
@@ -67,6 +77,12 @@ func (s *Server) evictIdle() (again time.Duration) {
 type idlers struct {
 	mu    sync.Mutex
 	queue []idler // longest idle first
+	// again is when another look may find one: who is not in the queue was
+	// busy at the last. So a crowd that waits does not look all the time.
+	again time.Time
+
+	leaving atomic.Int64                  // len(slots)
+	slots   map[*connection]chan struct{} // of evicted ones, closed when free
 }
 
 type idler struct {
@@ -78,39 +94,70 @@ type idler struct {
 const mostIdlers = 64
 
 // next takes out the connection that has been idle the longest, or says how long it
-// is until one will have been so for long enough.
+// is until one can have been so for long enough.
 func (l *idlers) next(s *Server) (c *connection, since time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for looked := false; ; {
+	for {
 		if len(l.queue) == 0 {
-			if looked {
-				return nil, time.Time{}, idleEnough
+			if wait := time.Until(l.again); wait > 0 {
+				return nil, time.Time{}, wait
 			}
-			looked = true
-			l.queue = longestIdle(s.connections())
+			l.look(s)
 			continue
 		}
 		first := l.queue[0]
 		now, ok := first.c.guard.IdleSince()
-		if ok && now.Equal(first.since) {
-			if idle := time.Since(first.since); idle < idleEnough {
-				return nil, time.Time{}, idleEnough - idle
-			}
+		same := ok && now.Equal(first.since)
+		if idle := time.Since(first.since); same && idle < idleEnough {
+			return nil, time.Time{}, idleEnough - idle
 		}
 		l.queue = l.queue[1:]
-		if ok && now.Equal(first.since) {
+		if same {
 			return first.c, first.since, 0
 		}
 	}
 }
 
-func longestIdle(all []*connection) (queue []idler) {
-	for _, c := range all {
+// look fills the queue.
+func (l *idlers) look(s *Server) {
+	begin := time.Now()
+	var all []idler
+	for _, c := range s.connections() {
 		if since, ok := c.guard.IdleSince(); ok {
-			queue = append(queue, idler{c, since})
+			all = append(all, idler{c, since})
 		}
 	}
-	slices.SortFunc(queue, func(a, b idler) int { return a.since.Compare(b.since) })
-	return slices.Clone(queue[:min(len(queue), mostIdlers)])
+	slices.SortFunc(all, func(a, b idler) int { return a.since.Compare(b.since) })
+	l.queue = slices.Clone(all[:min(len(all), mostIdlers)])
+	if len(all) <= mostIdlers {
+		l.again = begin.Add(idleEnough)
+	}
+}
+
+// leaves announces that c may be evicted. The channel is closed when its slot is free.
+func (l *idlers) leaves(c *connection) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.slots == nil {
+		l.slots = map[*connection]chan struct{}{}
+	}
+	free := make(chan struct{})
+	l.slots[c] = free
+	l.leaving.Add(1)
+	return free
+}
+
+// left says that the slot of c is free, if anybody cares.
+func (l *idlers) left(c *connection) {
+	if l.leaving.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if free, ok := l.slots[c]; ok {
+		close(free)
+		delete(l.slots, c)
+		l.leaving.Add(-1)
+	}
 }
