@@ -44,7 +44,7 @@ type Pool struct {
 	// Restore, if not nil, is run on each new connection before it is used for
 	// anything else: to read a greeting, to log in, to choose a database. An
 	// error makes the connection one that failed. ctx ends after Dialer.Timeout and
-	// with Close.
+	// with Close, and what Restore does on c ends with it.
 	Restore func(ctx context.Context, c *sockets.Conn) error
 	// Grace is how long Close waits for the calls in progress. 0 is 5 s,
 	// negative is not at all.
@@ -135,7 +135,8 @@ func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // Do runs f with a connection of its own, for what takes more than one request:
-// f may read and write as it likes and must not keep c. ctx bounds the wait for
+// f may read and write as it likes, must leave the framing as it was and must not
+// keep c. ctx bounds the wait for
 // the connection, as does Dialer.Timeout if ctx has no deadline; beyond that it is
 // for f to heed. The connection is used again if f returns nil, has not closed it
 // and has read all that came; otherwise it is closed. Do returns what f does, and
@@ -172,7 +173,7 @@ func (p *Pool) end(err error) error {
 
 // failure is the error of a call that got no connection.
 func (p *Pool) failure(err error) error {
-	return &operr.Error{Op: "call " + p.Address, Unsent: true, Err: err}
+	return &operr.Error{Op: "call " + shown(p.Address), Unsent: true, Err: err}
 }
 
 // Close ends the pool: who waits for a connection gets net.ErrClosed, idle

@@ -1,10 +1,12 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"net"
 	"time"
 
+	"example.com/sockets"
 	"example.com/sockets/internal/operr"
 )
 
@@ -64,11 +66,7 @@ func (p *Pool) connect() (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Restore != nil {
-		ctx, cancel := p.Dialer.withTimeout(p.ctx)
-		err = p.Restore(ctx, conn)
-		cancel()
-	}
+	err = p.restore(conn)
 	m := p.newMember(conn, broken)
 	if ok, _ := p.tidy(m); !ok && err == nil {
 		err = errNotReady
@@ -78,6 +76,19 @@ func (p *Pool) connect() (*member, error) {
 		return nil, &operr.Error{Op: "restore", Local: conn.Local(), Remote: conn.Remote(), Unsent: true, Err: err}
 	}
 	return m, nil
+}
+
+// restore runs Restore, whose reads and writes end with its context too: a server
+// that accepts and says nothing must not keep a place for ever.
+func (p *Pool) restore(conn *sockets.Conn) error {
+	if p.Restore == nil {
+		return nil
+	}
+	ctx, cancel := p.Dialer.withTimeout(p.ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Abort(operr.OfContext(ctx)) })
+	defer stop()
+	return p.Restore(ctx, conn)
 }
 
 // errNotReady: a Restore that succeeds must leave the connection between messages.

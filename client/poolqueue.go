@@ -103,7 +103,7 @@ func (e noConn) Unwrap() []error {
 // release takes back a connection that its user leaves in order, or void because
 // of err.
 func (p *Pool) release(m *member, ok bool, err error) {
-	why, blame := retiredBroken, isPeers(err)
+	why, blame, served := retiredBroken, isPeers(err), ok
 	if ok {
 		ok, why = p.tidy(m)
 		blame = why.isPeers()
@@ -111,7 +111,7 @@ func (p *Pool) release(m *member, ok bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.used = true
-	m.proved = m.proved || ok
+	m.proved = m.proved || served // even if it has ended with that
 	if time.Since(m.made) >= healthy {
 		p.wait.Reset()
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ type Attempt struct {
 func (a *Attempt) fail(err error) error {
 	op := "dial"
 	if !a.To.IsValid() {
-		op = "dial unix:" + a.Address
+		op = "dial " + shown("unix:"+a.Address)
 	}
 	return &operr.Error{Op: op, Remote: a.To, Unsent: true, Err: err}
 }
@@ -68,11 +69,27 @@ func (e *DialError) Temporary() bool { return e.Timeout() }
 type failures []error
 
 func (f failures) Error() string {
-	texts := make([]string, len(f))
-	for i, err := range f {
-		texts[i] = err.Error()
+	var texts []string
+	for _, err := range f[:min(len(f), mostShown)] {
+		texts = append(texts, err.Error())
+	}
+	if more := len(f) - mostShown; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(texts, "; ")
+}
+
+// mostShown is how many failures a text names. A name may have any number of
+// addresses; errors.Is and the Report know them all.
+const mostShown = 8
+
+// shown is an address as a user wrote it, fit for the text of an error.
+func shown(address string) string {
+	const most = 120 // the longest path of a unix socket has 108 bytes
+	if len(address) <= most && strings.IndexFunc(address, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
+		return address
+	}
+	return fmt.Sprintf("%.*q", most, address)
 }
 
 func (f failures) Unwrap() []error { return f }

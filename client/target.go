@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"example.com/sockets/addr"
 	"example.com/sockets/internal/operr"
@@ -33,11 +34,13 @@ func (d *Dialer) resolve(ctx context.Context, t addr.Transport, address string) 
 	if ctx.Err() != nil {
 		return nil, operr.OfContext(ctx)
 	}
-	if err == nil && len(found) == 0 {
-		err = errors.New("the name has no address")
-	}
 	if err != nil {
 		return nil, err
+	}
+	// Allow takes the zero Endpoint for a unix socket.
+	found = slices.DeleteFunc(slices.Clone(found), func(e addr.Endpoint) bool { return !e.IsValid() })
+	if len(found) == 0 {
+		return nil, errors.New("the name has no address")
 	}
 	return interleave(dialable(found)), nil
 }

@@ -124,7 +124,10 @@ func (u *UDP) attempt(ctx context.Context, t *try, request []byte) (failed bool,
 
 // jitter lengthens a wait by up to a quarter. It does not shorten it: a timeout
 // was chosen so that the reply would be here.
-func jitter(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
+func jitter(d time.Duration) time.Duration {
+	d = min(d, forever) // a user's own for ever must not become the past
+	return d + rand.N(d/4+1)
+}
 
 // look takes notice of what has come: the reply, or bad news about a path.
 func (u *UDP) look(c *call) (done bool, err error) {
