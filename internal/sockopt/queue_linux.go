@@ -32,6 +32,9 @@ func Queued(ln net.Listener) bool {
 	return err == nil && waits
 }
 
+// canPoll says that readable can be asked.
+const canPoll = true
+
 // readable reports whether there is something to read or to accept, an end and an
 // error included.
 func readable(fd uintptr) bool {

@@ -11,6 +11,8 @@ var (
 	readable        func(fd uintptr) bool
 )
 
+const canPoll = false
+
 // Sendfile may be had elsewhere too, but what a deadline that cuts it leaves is
 // not known.
 const Sendfile = false
