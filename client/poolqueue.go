@@ -48,8 +48,17 @@ func (p *Pool) takeIdle(ctx context.Context) (*member, error) {
 // await returns the next connection that is given back or dialled, in its turn.
 func (p *Pool) await(ctx context.Context) (*member, error) {
 	w := &waiter{make(chan grant, 1)}
-	if !p.queue(w) {
-		return nil, p.failure(net.ErrClosed)
+	for {
+		queued, err := p.queue(w)
+		if err != nil {
+			return nil, p.failure(err)
+		}
+		if queued {
+			break
+		}
+		if m, err := p.takeIdle(ctx); m != nil || err != nil {
+			return m, err
+		}
 	}
 	select {
 	case g := <-w.granted:
@@ -70,16 +79,20 @@ func (p *Pool) await(ctx context.Context) (*member, error) {
 }
 
 // queue puts w behind the others and sees to it that there will be a connection.
-// It reports false once the pool is closed.
-func (p *Pool) queue(w *waiter) bool {
+// It does not where one rests, which may have been given back since the caller
+// looked: nobody would hand that out.
+func (p *Pool) queue(w *waiter) (queued bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closing {
-		return false
+	switch {
+	case p.closing:
+		return false, net.ErrClosed
+	case len(p.idle) > 0:
+		return false, nil
 	}
 	p.waiters = append(p.waiters, w)
 	p.dialLocked()
-	return true
+	return true, nil
 }
 
 // noConn is a wait for a connection that ended, with why the last dial failed.
