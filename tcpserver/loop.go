@@ -82,7 +82,8 @@ func (l *loop) serve() error {
 func (l *loop) accept() (hand net.Conn, err error) {
 	s := l.run.server
 	failed := failures{log: l.run.log, local: l.local}
-	if _, real := l.ln.(syscall.Conn); real {
+	_, real := l.ln.(syscall.Conn)
+	if real {
 		l.spare.open()
 		defer l.spare.close()
 	}
@@ -100,7 +101,9 @@ func (l *loop) accept() (hand net.Conn, err error) {
 				continue
 			}
 		}
-		failed.over()
+		if failed.over(); real {
+			l.spare.open() // it may have been lost
+		}
 		s.accepted.Add(1)
 		if !l.run.admit(nc, l.stopping.Done()) {
 			return nc, nil

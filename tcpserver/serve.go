@@ -73,9 +73,7 @@ func (e handshakeError) Unwrap() error { return e.error }
 func (c *connection) prepare() error {
 	s := c.run.server
 	if s.staged() {
-		s.handshaking.Add(1)
-		err := c.guard.Handshake(s.Timeouts.handshake(), c.steps()...)
-		s.handshaking.Add(-1)
+		err := c.handshake()
 		if t := s.Trace; t != nil && t.Handshake != nil {
 			t.Handshake(c.conn, err)
 		}
@@ -101,6 +99,14 @@ func (c *connection) prepare() error {
 	c.slot.give()
 	c.slot = s.handlers
 	return nil
+}
+
+// handshake is counted while it runs, however it ends: its steps are the user's code.
+func (c *connection) handshake() error {
+	s := c.run.server
+	s.handshaking.Add(1)
+	defer s.handshaking.Add(-1)
+	return c.guard.Handshake(s.Timeouts.handshake(), c.steps()...)
 }
 
 // steps are the upgrades before the handler.

@@ -12,9 +12,10 @@ import (
 // can give it up, accept the connection that waits, close it, so that the client
 // gets an answer instead of hanging, and take the descriptor back.
 type spare struct {
-	file *os.File // nil: none, or given up
+	file *os.File // nil: none, or given up, or another was quicker to take it
 }
 
+// open takes the descriptor if it is not held and there is one.
 func (s *spare) open() {
 	if s.file == nil {
 		s.file, _ = os.Open(os.DevNull)

@@ -1,0 +1,222 @@
+//go:build unix
+
+package tcpserver_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/sockets/tcpserver"
+)
+
+// limitFiles lowers or raises the limit on open files until the test ends.
+func limitFiles(t testing.TB, n uint64) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	now := old
+	now.Cur = n
+	now.Max = max(now.Max, n)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		t.Skip("the limit on open files can't be set: ", err)
+	}
+	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &old) })
+}
+
+// TestConnsDefault: half of the process's files less 64, within bounds, said in the
+// log once.
+func TestConnsDefault(t *testing.T) {
+	tests := []struct {
+		files uint64
+		conns int // what the log says
+		set   int // by Limits.Conns
+	}{
+		{1024, 448, 0},
+		{4096, 1984, 0},
+		{100, 16, 0}, // at least
+		{262144, 65536, 0}, // at most; only where the limit may be raised
+		{1024, 7, 7},
+		{1024, -1, -1},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.files, " files, ", tt.set), func(t *testing.T) {
+			limitFiles(t, tt.files)
+			var log logged
+			r := serveReal(t, &tcpserver.Server{Handler: upper, Logger: log.logger(), Limits: tcpserver.Limits{Conns: tt.set}})
+			c := r.client()
+			ask(t, c, "x")
+			c.Close()
+			if err := r.wait(); err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(log.String(), fmt.Sprintf("conns=%d\n", tt.conns)); n != 1 {
+				t.Errorf("the log says %d times that conns=%d:\n%s", n, tt.conns, log.String())
+			}
+		})
+	}
+}
+
+// TestOutOfDescriptors: a server whose process has no descriptor left answers new
+// clients by closing their connections, serves those it has, says so in the log once,
+// and recovers, also from a second time. It runs in a process of its own, with the
+// clients in this one.
+func TestOutOfDescriptors(t *testing.T) {
+	if os.Getenv("SOCKETS_TEST_SPARE") != "" {
+		outOfDescriptors(t)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfDescriptors$", "-test.v")
+	cmd.Env = append(os.Environ(), "SOCKETS_TEST_SPARE=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	say := func(what string) string {
+		t.Helper()
+		var answer string
+		if what != "" {
+			fmt.Fprintln(in, what)
+		}
+		for { // go test writes lines of its own
+			if _, err := fmt.Fscanln(out, &answer); err == io.EOF {
+				t.Fatal("the child has ended")
+			}
+			if s, ok := strings.CutPrefix(answer, "child:"); ok {
+				return s
+			}
+		}
+	}
+	address := say("")
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		return c
+	}
+	old := dial()
+	defer old.Close()
+	ask(t, old, "x")
+	for range 2 {
+		say("fill")
+		for range 20 {
+			c := dial()
+			if err := ended(c); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("a client beyond the descriptors read %v, want an end", err)
+			}
+			c.Close()
+		}
+		if got := ask(t, old, "still"); got != "STILL" {
+			t.Errorf("got %q", got)
+		}
+		say("free")
+		c := dial()
+		if got := ask(t, c, "again"); got != "AGAIN" {
+			t.Errorf("got %q", got)
+		}
+		c.Close()
+	}
+	// Everything is taken away, the spare one too, as another goroutine of the
+	// process may do in the moment in which it is given up.
+	say("steal")
+	late := dial()
+	defer late.Close()
+	say("wait")
+	say("free")
+	if got := ask(t, late, "late"); got != "LATE" {
+		t.Errorf("got %q", got)
+	}
+	say("fill")
+	c := dial()
+	defer c.Close()
+	if err := ended(c); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("after the spare descriptor was lost once: %v", err)
+	}
+	say("free")
+	if log := say("stop"); log != "ok" {
+		t.Error(log)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func outOfDescriptors(t *testing.T) {
+	limitFiles(t, 200)
+	var log logged
+	r := serveReal(t, &tcpserver.Server{Handler: upper, Logger: log.logger()})
+	fmt.Println("child:" + r.addr)
+	var taken []*os.File
+	var before int64
+	fill := func() {
+		for {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				return
+			}
+			taken = append(taken, f)
+		}
+	}
+	for {
+		var what string
+		fmt.Scanln(&what)
+		switch what {
+		case "fill":
+			fill()
+		case "steal": // while the accept loop is without its spare descriptor
+			fill()
+			limitFiles(t, 5)
+			before = r.Stats().AcceptErrors
+		case "wait": // until it has been missed
+			for r.Stats().AcceptErrors == before {
+				runtime.Gosched()
+			}
+		case "free":
+			limitFiles(t, 200)
+			for _, f := range taken {
+				f.Close()
+			}
+			taken = nil
+		case "stop":
+			st := r.Stats()
+			if err := r.wait(); err != nil {
+				t.Error(err)
+			}
+			answer := "ok"
+			if st.Shed < 41 {
+				answer = fmt.Sprintf("only %d were shed", st.Shed)
+			}
+			if n := strings.Count(log.String(), "accept fails"); n != 4 {
+				answer = fmt.Sprintf("%d-episodes-in-the-log:", n) + strings.NewReplacer(" ", "_", "\n", "|").Replace(log.String())
+			}
+			fmt.Println("child:" + answer)
+			return
+		case "":
+			t.Fatal("the parent is gone")
+		}
+		fmt.Println("child:done")
+	}
+}
