@@ -24,7 +24,7 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockWait,
 		refuse(unix.EWOULDBLOCK, "the directory %s stays locked (flock) by another program: see which with lslocks", dir))
 	defer cancel()
-	pause := backoff.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}
+	pause := backoff.Backoff{Min: 500 * time.Microsecond, Max: 2 * time.Millisecond}
 	for {
 		err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +20,7 @@ import (
 // TestLocked: a directory that another program keeps locked is waited for, but not
 // for ever, and the error says so. Close then leaves the file to the next server.
 func TestLocked(t *testing.T) {
+	defer listen.SetLockWait(100 * time.Millisecond)()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
 	ln := unixAt(t, path)
@@ -30,6 +32,8 @@ func TestLocked(t *testing.T) {
 	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
+	closed := make(chan error)
+	go func() { closed <- ln.Close() }()
 	_, err = listen.Unix(t.Context(), path+"2", false)
 	if !errors.Is(err, unix.EWOULDBLOCK) || !strings.Contains(err.Error(), "lslocks") {
 		t.Errorf("Listen in a locked directory: %v", err)
@@ -40,7 +44,7 @@ func TestLocked(t *testing.T) {
 	if _, err := listen.Unix(ctx, path+"2", false); !errors.Is(err, reason) {
 		t.Errorf("and under an ended context: %v", err)
 	}
-	if err := ln.Close(); !errors.Is(err, unix.EWOULDBLOCK) || !exists(path) {
+	if err := <-closed; !errors.Is(err, unix.EWOULDBLOCK) || !exists(path) {
 		t.Errorf("Close in a locked directory: %v, the file exists: %v", err, exists(path))
 	}
 	d.Close()

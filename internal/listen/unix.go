@@ -17,8 +17,8 @@ import (
 )
 
 // lockWait bounds the wait for the lock of a directory. Each of us holds it for as
-// long as a few system calls take.
-const lockWait = time.Second
+// long as a few system calls take, but nobody has a place in a queue for it.
+var lockWait = 3 * time.Second // a test shortens it
 
 // Unix listens on the socket file at path or, if that begins with "@", on an
 // abstract name, which is no file and vanishes with its socket.

@@ -173,7 +173,7 @@ func TestRestarts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	var serving, served atomic.Int32
 	var all sync.WaitGroup
-	for range 8 {
+	for range 4 {
 		all.Go(func() {
 			for range 100 {
 				ln, err := listen.Unix(t.Context(), path, false)
@@ -209,7 +209,7 @@ func TestRestarts(t *testing.T) {
 func TestCrashes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	var all sync.WaitGroup
-	for range 8 {
+	for range 4 {
 		all.Go(func() {
 			for range 50 {
 				ln, err := listen.Unix(t.Context(), path, true)
