@@ -499,3 +499,35 @@ func TestHammer(t *testing.T) {
 		})
 	}
 }
+
+// meddled is a connection whose reader is disturbed at the worst moment.
+type meddled struct {
+	*simnet.Conn
+	before func()
+}
+
+func (m meddled) Read(p []byte) (int, error) {
+	m.before()
+	return m.Conn.Read(p)
+}
+
+// Bytes that are here win over a stop, also if the user sets a deadline between the
+// moment in which they were seen and the one in which they are read.
+func TestDeadlineDoesNotHideBytesFromDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New(simnet.Options{})
+		here, there := pair(t, n.Listen, n.DialContext, "tcp")
+		var g *guard.Guard
+		once := sync.OnceFunc(func() { _ = g.SetReadDeadline(time.Now().Add(time.Hour)) })
+		g = over(meddled{here.(*simnet.Conn), once}, guard.Limits{})
+		_, _ = there.Write([]byte("x"))
+		synctest.Wait()
+		g.Drain(0)
+		if n, err := g.Read(make([]byte, 1), guard.Next); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if _, err := g.Read(make([]byte, 1), guard.Next); err != guard.ErrDraining {
+			t.Errorf("%v", err)
+		}
+	})
+}

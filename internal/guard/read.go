@@ -70,6 +70,9 @@ func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, 
 	if g.idle == never {
 		g.idle = since
 	}
+	if g.readMoved {
+		*looked = false // a deadline of the user's may have cut the look short
+	}
 	now := g.now()
 	at, why := g.readLimit(w, since)
 	if at <= now {
