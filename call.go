@@ -27,7 +27,8 @@ const callTimeout = 10 * time.Second
 // When NotSent(err) is true nothing was written, and the connection is as before.
 // Otherwise the peer may have executed the request, and its reply may still come:
 // the conversation is void, every later Call, ReadMessage and WriteMessage returns
-// this error, and all that is left is to Close c. EOF instead of a reply is
+// an error that matches this one (but is no timeout, as waiting helps no more), and
+// all that is left is to Close c. EOF instead of a reply is
 // io.ErrUnexpectedEOF.
 func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err error) {
 	if ctx.Err() != nil {

@@ -25,6 +25,10 @@ func Explain(err error) string {
 	if text := explainAddress(err); text != "" {
 		return text
 	}
+	var own interface{ Advice() string }
+	if errors.As(err, &own) {
+		return own.Advice()
+	}
 	s := subjectOf(err)
 	for _, e := range explanations {
 		if e.when(err, s) {

@@ -43,7 +43,7 @@ func TestListen(t *testing.T) {
 		{"unix:", syscall.EINVAL, "listen unix:: ", `write "unix:/path"`},
 		{"unix:/no/such/directory/x", syscall.ENOENT, "listen unix:/no/such/directory/x: ", "/no/such/directory"},
 		{"unix:" + file, syscall.EEXIST, "listen unix:" + file, "remove it yourself"},
-		{"unix:" + live, syscall.EADDRINUSE, "listen unix:" + live + ": a live server", ""},
+		{"unix:" + live, syscall.EADDRINUSE, "listen unix:" + live + ": a live server", "live server"},
 	}
 	for _, tt := range tests {
 		ln, err := s.Listen(t.Context(), tt.address)

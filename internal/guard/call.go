@@ -2,21 +2,44 @@ package guard
 
 import (
 	"context"
+	"errors"
+	"net"
+	"os"
 	"time"
 
 	"example.com/sockets/internal/operr"
 )
 
 // Break makes the conversation void: a message was cut in the middle, or nobody
-// knows which reply comes next. Reads of messages and all writes return cause.
+// knows which reply comes next. Reads of messages and all writes return cause, but
+// as the end that it is: not as a timeout, if it was one.
 func (g *Guard) Break(cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.why.broken == nil {
+		if operr.IsTimeout(cause) {
+			cause = void{cause}
+		}
 		g.ownReasonsLocked().broken = cause
 	}
 	g.wakeReadLocked()
 	g.wakeWriteLocked()
+}
+
+// void is a timeout that ended a conversation, for all that comes later: it is the
+// same for errors.Is and errors.As, except that it is no timeout any more, or a loop
+// that retries those would not end.
+type void struct{ cause error }
+
+func (v void) Error() string { return v.cause.Error() }
+
+func (v void) Is(target error) bool {
+	return target != os.ErrDeadlineExceeded && target != context.DeadlineExceeded && errors.Is(v.cause, target)
+}
+
+func (v void) As(target any) bool {
+	_, timeout := target.(*net.Error)
+	return !timeout && errors.As(v.cause, target)
 }
 
 // Broken is why the conversation is void, nil if it is not.
