@@ -1,11 +1,9 @@
 package udpserver
 
 import (
-	"slices"
 	"time"
 
 	"example.com/sockets"
-	"example.com/sockets/internal/drain"
 	"example.com/sockets/internal/udpio"
 )
 
@@ -116,29 +114,6 @@ func (l *loop) close() {
 	l.io.Close()
 }
 
-// drainError is the error of a stop that was not clean. cut are the workers that
-// had to be cut off, abandoned those of them that still run.
-func (l *loop) drainError(grace time.Duration, cut, abandoned []drain.Member) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := &sockets.DrainError{Grace: grace}
-	for _, m := range cut {
-		w := m.(*worker)
-		switch {
-		case w.state.Phase == "": // it was about to leave
-		case slices.Contains(abandoned, m):
-			w.abandonLocked()
-			e.Abandoned = append(e.Abandoned, w.state)
-		case w.busyAtCut() || grace > 0: // without grace even a reader that was woken still reads
-			e.CutOff = append(e.CutOff, w.state)
-		}
-	}
-	if len(e.CutOff)+len(e.Abandoned) == 0 {
-		return nil
-	}
-	return e
-}
-
 func (w *worker) busyAtCut() bool { return w.state.Phase == "handler" }
 
 // abandonLocked makes a worker that never returned from a read count as running:
@@ -155,6 +130,7 @@ func (l *loop) noteLocked() {
 	for _, m := range l.set.Members() {
 		w := m.(*worker)
 		switch {
+		case w.loop != l: // of another socket, which has its own lock
 		case w.busy:
 			w.state = sockets.Straggler{Phase: "handler", Remote: endpoint(w.route), Age: time.Since(w.began), Read: int64(len(w.data))}
 		case w.polls && l.polling.Load():

@@ -2,28 +2,25 @@ package udpserver
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"example.com/sockets/addr"
 	"example.com/sockets/internal/backoff"
 	"example.com/sockets/internal/drain"
-	"example.com/sockets/internal/operr"
 	"example.com/sockets/internal/udpio"
 )
 
-// loop is one socket that is served: one call of Serve.
+// loop is one socket that is served; see run for the call of Serve it is part of.
 //
 // It has no reading goroutine. A worker that finds nothing to do takes the read
 // turn, reads, and claims one datagram of what it has read. Whoever claims sees
 // to it that somebody looks after the rest: a follower that it wakes, which claims
-// the next, or takes the turn and reads on; or the watcher (follow.go). So a handler runs on the goroutine that has read its datagram,
-// without a queue and a switch in between, and delays nobody if it blocks.
+// the next, or takes the turn and reads on; or the watcher (follow.go). So a handler runs on the
+// goroutine that has read its datagram, without a queue and a switch in between,
+// and delays nobody if it blocks.
 type loop struct {
 	server  *Server
 	io      udpio.Conn
@@ -33,13 +30,13 @@ type loop struct {
 	ctx     context.Context // the handlers'
 	cancel  context.CancelCauseFunc
 	stop    context.Context // ends when a stop begins
-	set     drain.Set
-	over    chan struct{} // closed when nothing more will be read
-	woken   chan struct{} // closed when a stop has interrupted reading
-	cut     chan struct{} // closed when the grace period is over
-	turn    chan struct{} // where the one worker that waits for a slot is given it
-	polling atomic.Bool   // somebody is in a Read
-	closed  atomic.Bool   // the socket is
+	set     *drain.Set      // the run's
+	over    chan struct{}   // closed when nothing more will be read
+	woken   chan struct{}   // closed when a stop has interrupted reading
+	cut     chan struct{}   // closed when the grace period is over
+	turn    chan struct{}   // where the one worker that waits for a slot is given it
+	polling atomic.Bool     // somebody is in a Read
+	closed  atomic.Bool     // the socket is
 	sends   sends
 
 	// Whoever holds the read turn has these.
@@ -74,46 +71,26 @@ type loop struct {
 // IPv6 (RFC 768, the length field less the header).
 const maxSize = 65535
 
-func (s *Server) newLoop(ctx context.Context, pc net.PacketConn) (*loop, error) {
+// newLoop makes pc, which is one of n sockets, ready to be served.
+func (r *run) newLoop(ctx context.Context, pc net.PacketConn, n int) *loop {
+	s := r.server
 	local, _ := addr.From(pc.LocalAddr())
-	if s.Handler == nil {
-		return nil, &operr.Error{Op: "serve", Local: local, Err: errors.New("Server.Handler is nil")}
-	}
 	size := s.MaxSize
 	if size <= 0 || size > maxSize {
 		size = maxSize
 	}
-	s.slots.limit(s.MaxHandlers)
 	l := &loop{
-		server: s, io: udpio.Open(pc, size, udpio.Engine(s.Engine)), local: local,
+		server: s, io: udpio.Open(pc, size, udpio.Engine(s.Engine)), local: local, set: &r.set,
 		handler: s.Handler, private: responds(s.Handler),
 		over: make(chan struct{}), woken: make(chan struct{}), cut: make(chan struct{}),
 		turn:  make(chan struct{}, 1),
 		retry: backoff.Backoff{Min: time.Millisecond, Max: time.Second},
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	l.queue = newQueue(s.Queue, s.Order)
+	l.queue = newQueue(s.Queue, s.Order, n)
 	l.setBuffers()
 	_ = l.io.Clear() // a deadline from before would end every read
-	return l, nil
-}
-
-// serve runs the loop until ctx or reading ends, and stops it.
-func (l *loop) serve(ctx context.Context) error {
-	l.server.add(l)
-	g, stop := errgroup.WithContext(ctx)
-	l.stop = stop
-	l.start()
-	g.Go(func() error {
-		<-l.over
-		return l.err
-	})
-	<-stop.Done()
-	grace := l.server.Timeouts.grace()
-	cut, abandoned := l.set.Stop(grace)
-	l.close()
-	l.cancel(net.ErrClosed)
-	return errors.Join(g.Wait(), l.drainError(grace, cut, abandoned))
+	return l
 }
 
 func (t Timeouts) grace() time.Duration {

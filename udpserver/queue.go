@@ -23,9 +23,11 @@ const (
 // Queue bounds what is read and waits for a handler. Beyond that the system's
 // receive buffer takes what comes.
 type Queue struct {
-	// Datagrams is how many wait on one socket; 0 means 1,024, negative none.
-	// With Order PerSender one sender has at most an eighth of it, but at
-	// least one, so that nobody fills the others' queue.
+	// Datagrams is how many wait on what one call of Serve serves; 0 means
+	// 1,024, negative none. With Order PerSender one sender has at most an
+	// eighth of it, but at least one, so that nobody fills the others' queue.
+	// With Server.Sockets each socket has an equal part of it, at least one,
+	// and of Bytes.
 	Datagrams int
 	// Bytes is how much they hold; 0 means 4 MiB, negative no limit.
 	Bytes int
@@ -85,13 +87,17 @@ type queue struct {
 	freeQueued int
 }
 
-func newQueue(limit Queue, order Order) queue {
+// newQueue makes the queue of one of n sockets.
+func newQueue(limit Queue, order Order, n int) queue {
 	if limit.Datagrams == 0 {
 		limit.Datagrams = 1024
 	}
-	limit.Datagrams = max(limit.Datagrams, 0)
+	limit.Datagrams = (max(limit.Datagrams, 0) + n - 1) / n
 	if limit.Bytes == 0 {
 		limit.Bytes = 4 << 20
+	}
+	if limit.Bytes > 0 {
+		limit.Bytes = (limit.Bytes + n - 1) / n
 	}
 	q := queue{limit: limit, order: order}
 	if order == PerSender {

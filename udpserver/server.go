@@ -70,6 +70,14 @@ type Server struct {
 	// Engine is how datagrams are moved; the zero value is the fastest way
 	// that the socket and the system have.
 	Engine Engine
+	// Sockets is how many sockets ListenPacket opens for one address; 0, 1 and
+	// negative mean one, and so does a system that can't share out datagrams
+	// among sockets (all but Linux). Serve runs a loop for each. That helps
+	// where one core is busy with reading: reads of one socket never run in
+	// parallel. The datagrams of one sender keep to one socket while the
+	// server serves. Limits and Stats cover all of them together. A second
+	// process can't join them by mistake: its ListenPacket is EADDRINUSE.
+	Sockets int
 	// Timeouts bound what waits.
 	Timeouts Timeouts
 	// Logger gets what a person should know: handler errors, panics, a
@@ -151,15 +159,18 @@ func (s *Server) ListenAndServe(ctx context.Context, address string) error {
 // *sockets.DrainError that lists them. A socket whose SetReadDeadline fails can
 // be woken only by closing it; then what was queued is lost.
 //
+// The sockets of a group (see Sockets) are all read to their end before any is
+// closed, and an error that ends one ends all.
+//
 // Errors of reading that pass (an ICMP message, a lack of memory) are counted
 // and survived. Only what makes pc useless ends Serve: somebody else closed it,
 // or it is no socket any more. Then Serve stops as it does when ctx ends, and
 // returns the error, which wraps net.ErrClosed or the errno.
 func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
-	l, err := s.newLoop(ctx, pc)
+	r, err := s.newRun(ctx, pc)
 	if err != nil {
 		pc.Close() // Serve closes what it is given, whatever happens
 		return err
 	}
-	return l.serve(ctx)
+	return r.serve(ctx)
 }
