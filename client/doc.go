@@ -25,6 +25,14 @@
 // brackets as the host, and a number or a service name as the port. DialTCP
 // takes "unix:/path" and "unix:@name" too. All addresses of a name are tried.
 //
+// # What NotSent proves
+//
+// A call was not sent if it ended before its request was given to the connection,
+// or if a *net.TCPConn or *net.UnixConn took no byte of it; a UDP call, if every
+// write failed. A TLS record may have left in part when its write fails, and nobody
+// knows what another connection of Dialer.DialContext does: there a request whose
+// write was begun may have been executed.
+//
 // # What UDP does not promise
 //
 // A datagram may be lost, and so may its reply: a call without an answer may

@@ -1,0 +1,52 @@
+package client_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"syscall"
+	"testing"
+
+	"example.com/sockets"
+	"example.com/sockets/client"
+	"example.com/sockets/simnet"
+)
+
+// What a write that fails at its first byte proves depends on what it was given
+// to; what ended before proves it everywhere.
+func TestNotSentProof(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		cert, roots := certificate(t, "10.0.0.2")
+		silence(w, &tls.Config{Certificates: []tls.Certificate{cert}})
+		d := w.dialer(client.Dialer{TLS: &tls.Config{RootCAs: roots}})
+		checkProof(t, d, "10.0.0.2:80", false)
+	})
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		silence(w, nil)
+		checkProof(t, w.dialer(client.Dialer{}), "10.0.0.2:80", false)
+	})
+	checkProof(t, &client.Dialer{}, newPeerTCP(t).Addr().String(), true)
+}
+
+func checkProof(t *testing.T, d *client.Dialer, address string, want bool) {
+	t.Helper()
+	c := must(d.DialTCP(t.Context(), address))(t)
+	defer c.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Call(ended, []byte("x")); !sockets.NotSent(err) {
+		t.Errorf("before it began: %v", err)
+	}
+	if _, err := c.Call(t.Context(), []byte("two\nlines")); !sockets.NotSent(err) {
+		t.Errorf("refused: %v", err)
+	}
+	raw := c.NetConn()
+	if over, ok := raw.(*tls.Conn); ok {
+		raw = over.NetConn()
+	}
+	raw.(interface{ CloseWrite() error }).CloseWrite()
+	_, err := c.Call(t.Context(), []byte("x"))
+	if !errors.Is(err, syscall.EPIPE) || sockets.NotSent(err) != want {
+		t.Errorf("%T: NotSent is %v: %v", c.NetConn(), sockets.NotSent(err), err)
+	}
+}
