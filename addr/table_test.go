@@ -40,6 +40,7 @@ var accepted = []struct {
 	{"localhost:HTTP", "localhost", 80, ""},
 	{"localhost:domain", "localhost", 53, ""},
 	{"host:80/tcp", "host", 80, ""},
+	{"host:65535", "host", 65535, ""},
 	{"tcp:80", "tcp", 80, ""},
 	{"unix:80", "unix", 80, ""},
 	{"xn--bcher-kva.example:80", "xn--bcher-kva.example", 80, ""},
