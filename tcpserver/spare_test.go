@@ -46,7 +46,7 @@ func TestConnsDefault(t *testing.T) {
 	}{
 		{1024, 448, 0},
 		{4096, 1984, 0},
-		{100, 16, 0}, // at least
+		{100, 16, 0},       // at least
 		{262144, 65536, 0}, // at most; only where the limit may be raised
 		{1024, 7, 7},
 		{1024, -1, -1},

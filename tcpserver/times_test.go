@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/sockets"
+	"example.com/sockets/simnet"
 	"example.com/sockets/tcpserver"
 )
 
@@ -306,24 +307,6 @@ func TestMinRate(t *testing.T) {
 		_, err := io.ReadFull(c, make([]byte, 30_000))
 		return err
 	}
-	write := func(n int) sockets.Handler {
-		return func(_ context.Context, c *sockets.Conn) error {
-			_, err := c.Write(make([]byte, n))
-			return err
-		}
-	}
-	// sip reads so many bytes a second.
-	sip := func(each int) func(net.Conn) {
-		return func(c net.Conn) {
-			for {
-				time.Sleep(time.Second)
-				if _, err := io.ReadFull(c, make([]byte, each)); err != nil {
-					return
-				}
-			}
-		}
-	}
-	const buffers = 512 << 10 // what the network in memory holds of a stream
 	tests := []struct {
 		name    string
 		handler sockets.Handler
@@ -342,9 +325,6 @@ func TestMinRate(t *testing.T) {
 			time.Sleep(time.Hour)
 			c.Write([]byte("x\n"))
 		}, nil, time.Hour},
-		{"write, nothing taken", write(buffers + 1000), func(net.Conn) {}, sockets.ErrMinRate, 0},
-		{"write, slow", write(buffers * 2), sip(50), sockets.ErrMinRate, 0},
-		{"write, fast enough", write(buffers + 60_000), sip(300), nil, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -381,6 +361,81 @@ func TestMinRate(t *testing.T) {
 				if err := r.wait(); err != nil {
 					t.Error(err)
 				}
+			})
+		})
+	}
+}
+
+// TestMinRateWrite: the same for a peer that takes what is written: what it has not
+// acknowledged it has not taken, however much the system has. Over TLS, where a write
+// can't be cut and resumed, a peer is given the time that a whole record is worth.
+func TestMinRateWrite(t *testing.T) {
+	const rate, window = 100, 4096 // of the client's socket
+	tests := []struct {
+		name   string
+		tls    *tls.Config
+		each   int // bytes that the client reads in a second
+		ended  time.Duration
+		served bool
+	}{
+		{"nothing taken", nil, 0, 5*time.Second + window*time.Second/rate, false},
+		{"slow", nil, 50, 2 * time.Minute, false},
+		{"fast enough", nil, 150, 0, true},
+		{"TLS, nothing taken", serverTLS(), 0, 5 * time.Minute, false},
+		{"TLS, slow", serverTLS(), 50, 5 * time.Minute, false},
+		{"TLS, fast enough", serverTLS(), 150, 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				n := simnet.New(simnet.Options{Trace: -1, ReadBuffer: window})
+				ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var outcome error
+				var took time.Duration
+				r := serve(t, &tcpserver.Server{
+					TLS: tt.tls, Timeouts: tcpserver.Timeouts{MinRate: rate, Write: -1},
+					Handler: func(_ context.Context, c *sockets.Conn) error {
+						begin := time.Now()
+						_, outcome = c.Write(make([]byte, 500_000))
+						took = since(begin)
+						return outcome
+					},
+				}, ln)
+				r.dial = n.DialContext
+				raw := r.client()
+				if tt.tls != nil {
+					if err := tls.Client(raw, clientTLS()).Handshake(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var client sync.WaitGroup
+				client.Go(func() {
+					for tt.each > 0 {
+						time.Sleep(time.Second)
+						if _, err := io.ReadFull(raw, make([]byte, tt.each)); err != nil {
+							return
+						}
+					}
+				})
+				time.Sleep(3 * time.Hour)
+				synctest.Wait()
+				switch {
+				case tt.served && outcome != nil:
+					t.Errorf("ended with %v after %v", outcome, took)
+				case !tt.served:
+					final(t, "the write", outcome, sockets.ErrMinRate)
+				}
+				if exact := tt.each == 0 && tt.tls == nil; took > tt.ended && !tt.served || exact && took != tt.ended {
+					t.Errorf("ended after %v, want %v", took, tt.ended)
+				}
+				raw.Close()
+				if err := r.wait(); err != nil {
+					t.Error(err)
+				}
+				client.Wait()
 			})
 		})
 	}

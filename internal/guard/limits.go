@@ -29,7 +29,12 @@ type rate struct {
 }
 
 // rates are those of both directions.
-type rates struct{ read, write rate }
+type rates struct {
+	read, write rate
+	// record is when the TLS record under way must have been taken. Its
+	// deadline can't be renewed, so the whole of it is counted in advance.
+	record time.Duration
+}
 
 // left is how much longer the peer may be waited for, after moved bytes of the
 // connection, at perSecond or more.

@@ -56,6 +56,9 @@ func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err er
 	conn, tls, err = g.conn, g.kind == sealed, g.overLocked()
 	if err == nil {
 		now := g.now()
+		if tls && g.rates != nil {
+			g.rates.record = g.rates.write.left(g.deliveredLocked()+record, g.limits.MinRate)
+		}
 		var at time.Duration
 		if at, err = g.writeLimit(since); at > now {
 			g.armWriteLocked(at, now)
@@ -63,10 +66,14 @@ func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err er
 		}
 	}
 	g.mu.Unlock()
-	if err == ErrWrite || err == ErrMinRate {
-		g.End(err) // half a message may have left: nothing can follow it
+	return conn, tls, g.writeEnds(err)
+}
+
+func (g *Guard) writeEnds(why error) error {
+	if why == ErrWrite || why == ErrMinRate {
+		g.End(why) // half a message may have left: nothing can follow it
 	}
-	return conn, tls, err
+	return why
 }
 
 // startWrite starts the clocks of a write, which counts from the returned instant.
@@ -82,10 +89,13 @@ func (g *Guard) startWrite() time.Duration {
 
 // writeExpired is why a deadline ended a write that cannot be resumed.
 func (g *Guard) writeExpired(since time.Duration) error {
-	if _, _, err := g.beginWrite(since); err != nil {
-		return err
+	g.mu.Lock()
+	why := g.overLocked()
+	if why == nil {
+		_, why = g.writeLimit(since)
 	}
-	return operr.ErrTimeout
+	g.mu.Unlock()
+	return g.writeEnds(why)
 }
 
 // endWrite takes the deadline off a TLS connection, which a foreign one may be as
@@ -113,7 +123,11 @@ func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
 	}
 	if r := g.limits.MinRate; r > 0 {
 		// A write waits for the peer from its begin, at -waited, on.
-		if t := g.rates.write.left(g.deliveredLocked(), r); t < at {
+		t := g.rates.record
+		if g.kind != sealed {
+			t = g.rates.write.left(g.deliveredLocked(), r)
+		}
+		if t < at {
 			at, why = t, ErrMinRate
 		}
 	}
