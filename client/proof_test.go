@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -48,5 +50,27 @@ func checkProof(t *testing.T, d *client.Dialer, address string, want bool) {
 	_, err := c.Call(t.Context(), []byte("x"))
 	if !errors.Is(err, syscall.EPIPE) || sockets.NotSent(err) != want {
 		t.Errorf("%T: NotSent is %v: %v", c.NetConn(), sockets.NotSent(err), err)
+	}
+}
+
+// A user's way to say never is not a time in the past.
+func TestRetryNever(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		sent := 0
+		address := w.udp(func(int, []byte, func(string)) { sent++ })
+		u := dialUDP(t, w.dialer(client.Dialer{Retry: client.Retry{First: math.MaxInt64, Max: math.MaxInt64}}), address)
+		if _, err := u.Call(t.Context(), []byte("x")); !sockets.IsTimeout(err) || sent != 1 {
+			t.Errorf("%d were sent: %v", sent, err)
+		}
+	})
+}
+
+// An address that a user wrote is shown in an error, but not whatever it is.
+func TestPoolAddressIsShownSafely(t *testing.T) {
+	p := &client.Pool{Address: "host:80\r\nQUIT " + strings.Repeat("x", 10_000)}
+	defer p.Close()
+	_, err := p.Call(t.Context(), []byte("x"))
+	if err == nil || len(err.Error()) > 600 || strings.ContainsAny(err.Error(), "\r\n") {
+		t.Errorf("got %.1000v", err)
 	}
 }
