@@ -311,11 +311,12 @@ func TestLinger(t *testing.T) {
 		peer func(there net.Conn)
 		want time.Duration
 	}{
-		{"the peer ends", func(there net.Conn) {
+		{"the peer sends, and ends", func(there net.Conn) {
+			_, _ = there.Write([]byte("x"))
 			time.Sleep(time.Second)
 			there.Close()
 		}, time.Second},
-		{"the peer is silent", func(net.Conn) {}, 2 * time.Second},
+		{"the peer is silent and has everything", func(net.Conn) {}, time.Millisecond},
 		{"the peer goes on", func(there net.Conn) {
 			for range 30 {
 				_, _ = there.Write([]byte("x"))
@@ -335,6 +336,7 @@ func TestLinger(t *testing.T) {
 				_ = g.SetReadDeadline(time.Now().Add(time.Millisecond)) // the handler's
 				var wg sync.WaitGroup
 				wg.Go(func() { tt.peer(there) })
+				synctest.Wait() // what the peer sends at once is there
 				start := time.Now()
 				g.Linger(2 * time.Second)
 				if d := time.Since(start); d != tt.want {

@@ -65,21 +65,52 @@ func (g *Guard) MustLinger(within time.Duration) bool {
 }
 
 // Linger ends the sending side and reads until the peer ends its own, for limit
-// at most. The handler is gone, so this is busy: only End may interfere.
+// at most. A peer that has sent nothing more is let go as soon as it has everything:
+// then nothing is left to lose. The handler is gone, so this is busy: only End may
+// interfere.
 func (g *Guard) Linger(limit time.Duration) {
 	if g.CloseWrite() != nil {
 		return
 	}
 	buf := bufpool.Get(32 << 10)
 	defer buf.Free()
+	unread, ok := sockopt.Unread(g.raw)
+	sends := !ok || unread > 0
 	g.mu.Lock()
-	g.userRead, g.ownReasonsLocked().readEnd, g.parks = g.now()+limit, nil, true
+	g.ownReasonsLocked().readEnd, g.parks = nil, true
 	g.mu.Unlock()
+	end := g.now() + limit
+	wait := time.Millisecond
 	for n := 0; n < lingerMost; {
-		k, err := g.Read(buf.B, Own)
-		if err != nil {
+		k, err := g.lingerRead(buf.B, end, wait, sends)
+		n += k
+		switch {
+		case k > 0:
+			sends = true
+		case !isDeadline(err) || g.now() >= end || !sends && g.acknowledgedAll():
 			return
 		}
-		n += k
+		wait = min(2*wait, lingerLook)
 	}
+}
+
+// lingerLook is how often at least it is asked whether the peer has everything.
+const lingerLook = 50 * time.Millisecond
+
+// lingerRead reads until end or, unless the peer sends, for as long as wait.
+func (g *Guard) lingerRead(p []byte, end, wait time.Duration, sends bool) (int, error) {
+	if !sends {
+		end = min(end, g.now()+wait)
+	}
+	g.mu.Lock()
+	g.userRead = end
+	g.mu.Unlock()
+	return g.Read(p, Own)
+}
+
+// acknowledgedAll reports whether the peer's system has all that was written, the
+// FIN included.
+func (g *Guard) acknowledgedAll() bool {
+	n, ok := sockopt.Unacked(g.raw)
+	return ok && n == 0
 }
