@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"example.com/sockets/internal/bufpool"
 	"example.com/sockets/internal/guard"
 	"example.com/sockets/internal/sockopt"
+	"example.com/sockets/internal/splice"
 )
 
 const (
@@ -21,10 +23,15 @@ const (
 	copied = 32 << 10
 )
 
-// ReadFrom writes what r has until it ends; io.Copy(c, r) calls it. On Linux a
-// regular file goes to a TCP or unix socket without passing through this process
-// (sendfile), in slices between which limits and counters hold. Everything else
-// goes through a buffer on loan. Other writes may come between the pieces.
+// ReadFrom writes what r has until it ends; io.Copy(c, r) calls it. Other writes may
+// come between the pieces.
+//
+// On Linux, and if c is a TCP or unix socket without TLS, two kinds of sources do
+// not pass through this process: a regular file (sendfile), and another such Conn
+// (splice), which is also found in an io.LimitedReader; what it had read ahead comes
+// first. That goes in slices, between which limits and counters hold. Everything
+// else goes through a buffer on loan: what hides a Conn from this method, and the
+// net package's own connections, on which nobody keeps our clocks.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	src, left := r, int64(math.MaxInt64)
 	limited, ok := r.(*io.LimitedReader)
@@ -33,14 +40,26 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 		defer func() { limited.N -= n }()
 	}
 	if from, ok := src.(*Conn); ok {
-		return from.moveTo(writerOnly{c}, left)
+		n, rerr, werr := from.moveTo(c, left)
+		return n, either(rerr, werr)
 	}
 	if sockopt.Sendfile && isFile(src) && c.guard.Kernel() {
-		return c.sendFile(src, left)
+		n, err = c.sendFile(src, left)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return n, err
+		}
 	}
 	buf := bufpool.Get(copied)
 	defer buf.Free()
-	return io.CopyBuffer(writerOnly{c}, readerOnly{io.LimitReader(src, left)}, buf.B)
+	k, err := io.CopyBuffer(writerOnly{c}, readerOnly{io.LimitReader(src, left-n)}, buf.B)
+	return n + k, err
+}
+
+func either(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
 }
 
 // The types below hide the methods by which io.Copy would come back here.
@@ -81,8 +100,12 @@ func (c *Conn) sendSlice(part *io.LimitedReader) (int64, error) {
 	c.writing.take()
 	defer c.writing.leave()
 	return c.guard.Transfer(func(to net.Conn) (int64, error) {
+		sender, ok := to.(io.ReaderFrom)
+		if !ok {
+			return 0, errors.ErrUnsupported // somebody has put TLS on top
+		}
 		before := part.N
-		n, err := to.(io.ReaderFrom).ReadFrom(part)
+		n, err := sender.ReadFrom(part)
 		if lost := before - part.N - n; err != nil && lost > 0 {
 			// The kernel would not, and the net package copied: to go
 			// on from here would leave a hole.
@@ -93,41 +116,70 @@ func (c *Conn) sendSlice(part *io.LimitedReader) (int64, error) {
 }
 
 // WriteTo writes what c receives to w until the peer ends its sending; io.Copy(w,
-// c) calls it. What was read ahead comes first. While nothing comes, no buffer is
-// held.
+// c) calls it. What was read ahead comes first. While nothing comes, neither a
+// buffer nor a pipe is held. To another Conn it is that one's ReadFrom, with splice
+// where that says so; everything else gets it through a buffer.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
-	if to, ok := w.(*Conn); ok {
-		w = writerOnly{to}
-	}
-	return c.moveTo(w, math.MaxInt64)
+	n, rerr, werr := c.moveTo(w, math.MaxInt64)
+	return n, either(rerr, werr)
 }
 
-func (c *Conn) moveTo(w io.Writer, left int64) (n int64, err error) {
+// moveTo passes on up to left bytes. It tells errors of reading from errors of
+// writing; the end of what there is to read is neither. What was read and could not
+// be written stays to be read.
+func (c *Conn) moveTo(w io.Writer, left int64) (n int64, rerr, werr error) {
+	to, piped := w.(*Conn)
+	if piped {
+		w = passer{to}
+	}
 	more := false
-	for left > 0 {
+	for n < left {
 		if c.r == c.w {
-			more, err = c.fillForCopy(more)
-			if err == io.EOF {
-				return n, nil
-			}
-			if err != nil {
-				return n, c.fail("read", err)
-			}
+			more, rerr = c.fillForCopy(more)
 		}
-		unread := c.buffer()[c.r:c.w]
-		unread = unread[:min(int64(len(unread)), left)]
-		k, err := w.Write(unread)
-		c.r += k
-		n += int64(k)
-		left -= int64(k)
-		if err != nil {
-			return n, err
+		var k int64
+		switch {
+		case rerr != nil:
+		case more && piped && c.guard.Kernel() && to.guard.Kernel():
+			k, rerr, werr = c.pipeTo(to, left-n)
+			piped = rerr != splice.ErrUnsupported
+			if rerr == splice.ErrUnsupported || rerr == guard.ErrNothing {
+				more, rerr = false, nil
+			}
+		default:
+			k, werr = c.writeUnread(w, left-n)
 		}
-		if k < len(unread) {
-			return n, io.ErrShortWrite
+		n += k
+		switch {
+		case rerr == io.EOF:
+			return n, nil, nil
+		case rerr != nil || werr != nil:
+			return n, c.fail("read", rerr), werr
 		}
 	}
-	return n, nil
+	return n, nil, nil
+}
+
+// passer writes what came from elsewhere.
+type passer struct{ to *Conn }
+
+func (p passer) Write(b []byte) (int, error) {
+	p.to.writing.take()
+	defer p.to.writing.leave()
+	n, err := p.to.guard.Pass(b)
+	return n, p.to.fail("write", err)
+}
+
+// writeUnread writes up to left bytes of what was read.
+func (c *Conn) writeUnread(w io.Writer, left int64) (int64, error) {
+	unread := c.buffer()[c.r:c.w]
+	unread = unread[:min(int64(len(unread)), left)]
+	k, err := w.Write(unread)
+	c.r += k
+	if err == nil && k < len(unread) {
+		err = io.ErrShortWrite
+	}
+	return int64(k), err
 }
 
 // fillForCopy reads into the small array, or, if the last read filled its buffer,

@@ -99,7 +99,8 @@ func (g *Guard) Severed() bool {
 func (g *Guard) Settle(limit time.Duration) {
 	const most = 50 * time.Millisecond
 	for wait := time.Millisecond; limit > 0; wait = min(2*wait, most) {
-		if n, ok := sockopt.Unacked(g.raw); !ok || n == 0 {
+		gone, _ := sockopt.Gone(g.raw)
+		if n, ok := sockopt.Unacked(g.raw); gone || !ok || n == 0 {
 			return
 		}
 		t := time.NewTimer(min(wait, limit))
