@@ -49,10 +49,11 @@ var ErrReturned = errors.New("the handler of the datagram has returned")
 // told to Trace.ReplyFailed. The error is not nil if the handler has returned
 // (it matches ErrReturned, and nothing is sent to anybody), if the socket is
 // closed (net.ErrClosed), if p is longer than a datagram can be
-// (sockets.ErrTooLong), or if the sender has no address.
+// (sockets.ErrTooLong), if the sender has no address, or if Limits.ReplyFactor
+// does not allow so much (ErrBudget).
 func (d *Datagram) Reply(p []byte) error {
 	if d.kept != nil {
-		return d.kept.loop.send("reply", p, d.kept.route)
+		return d.kept.loop.send("reply", p, d.kept.route, d.kept.route)
 	}
 	return d.worker.send(d, "reply", p, nil)
 }
@@ -62,9 +63,29 @@ func (d *Datagram) Reply(p []byte) error {
 func (d *Datagram) SendTo(to addr.Endpoint, p []byte) error {
 	r := udpio.Route{Peer: to.AddrPort()}
 	if d.kept != nil {
-		return d.kept.loop.send("send", p, r)
+		return d.kept.loop.send("send", p, d.kept.route, r)
 	}
 	return d.worker.send(d, "send", p, &r)
+}
+
+// Validate says that the sender really is where d says that it comes from, because
+// d has what only a reply can have told: a cookie, an answer to a challenge. It
+// lifts Limits.ReplyFactor for that source (see Limits), on all sockets of the
+// server, for an hour from the last call, or until another source that shares its
+// place in the table is validated: so call it for each datagram that proves it.
+// Without that limit it does nothing, nor does it after the handler has returned,
+// except on a Clone. It is safe from several goroutines.
+func (d *Datagram) Validate() {
+	if d.kept != nil {
+		d.kept.loop.server.sources.validate(d.kept.route.Peer)
+		return
+	}
+	w := d.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.current == d {
+		w.loop.server.sources.validate(w.route.Peer)
+	}
 }
 
 // Clone returns a copy of d, with Data of its own, that stays valid after the

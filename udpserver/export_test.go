@@ -1,5 +1,7 @@
 package udpserver
 
+import "net/netip"
+
 // SocketOf tells the sockets of a group apart: it is equal for datagrams that came
 // to the same one.
 func SocketOf(d *Datagram) any { return d.worker.loop }
@@ -9,4 +11,17 @@ func Loops(s *Server) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.loops)
+}
+
+// SourceOf is equal for addresses of one source.
+func SourceOf(a netip.Addr) any { return sourceOf(a) }
+
+// Collide finds another source that shares its place in the table with a. The
+// server must have begun to serve.
+func Collide(s *Server, a netip.Addr) netip.Addr {
+	for b := a.Next(); ; b = b.Next() {
+		if s.sources.place(sourceOf(b)) == s.sources.place(sourceOf(a)) {
+			return b
+		}
+	}
 }

@@ -33,7 +33,8 @@ func (w *worker) handle() {
 // normal reports whether err is how a handler ends that has nothing to report.
 func normal(err error) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, sockets.ErrCutOff)
+		errors.Is(err, context.Canceled) || errors.Is(err, sockets.ErrCutOff) ||
+		errors.Is(err, ErrBudget) // it is counted, and under an attack there are many
 }
 
 // crashed reports a handler that did not return. value is what it panicked with,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -98,6 +99,13 @@ func ledger(t *testing.T, s *udpserver.Server) udpserver.Stats {
 		t.Errorf("running %d after Serve has returned", st.Running)
 	}
 	return st
+}
+
+// await waits for what the system or another goroutine does about now.
+func await(happened func() bool) {
+	for !happened() {
+		runtime.Gosched()
+	}
 }
 
 var quiet = slog.New(slog.DiscardHandler)

@@ -37,7 +37,7 @@ func (l *loop) publish(packets []udpio.Packet) {
 	for i := range packets {
 		p := &packets[i]
 		bytes += len(p.Data)
-		if why, ok := l.refuse(p); ok {
+		if why, ok := l.refuse(p, now); ok {
 			*drops.counter(why)++
 			l.dropped(p.Route, why)
 			continue
@@ -71,7 +71,7 @@ func (l *loop) publish(packets []udpio.Packet) {
 const overhead = 256
 
 // refuse says which datagrams no handler should see.
-func (l *loop) refuse(p *udpio.Packet) (Drop, bool) {
+func (l *loop) refuse(p *udpio.Packet, now time.Time) (Drop, bool) {
 	switch {
 	case p.Truncated && !l.server.KeepTruncated:
 		return DropTruncated, true
@@ -81,6 +81,8 @@ func (l *loop) refuse(p *udpio.Packet) (Drop, bool) {
 		return DropPortZero, true
 	case p.Peer.Port() == l.local.Port() && l.isOwn(p):
 		return DropSelf, true
+	case !l.server.sources.admit(p.Peer, len(p.Data), now):
+		return DropRate, true
 	}
 	return 0, false
 }

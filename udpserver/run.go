@@ -35,6 +35,7 @@ func (s *Server) newRun(ctx context.Context, pc net.PacketConn) (*run, error) {
 		return nil, &operr.Error{Op: "serve", Local: local, Err: errors.New("Server.Handler is nil")}
 	}
 	s.slots.limit(s.MaxHandlers)
+	s.once.Do(func() { s.sources = newSources(s.Limits) })
 	members := []net.PacketConn{pc}
 	if group, ok := pc.(*listen.Packets); ok {
 		members = group.Members()

@@ -1,6 +1,7 @@
 package udpserver
 
 import (
+	"errors"
 	"math"
 	"net"
 	"sync/atomic"
@@ -13,8 +14,8 @@ import (
 
 // sends counts what was sent and what was not.
 type sends struct {
-	sent, bytes                               atomic.Uint64
-	peer, resource, argument, tooLong, others atomic.Uint64
+	sent, bytes                                       atomic.Uint64
+	peer, resource, argument, tooLong, budget, others atomic.Uint64
 }
 
 // send sends a reply to d, or a datagram to somebody else if to is not nil. A
@@ -34,6 +35,10 @@ func (w *worker) send(d *Datagram, op string, p []byte, to *udpio.Route) error {
 	if to != nil {
 		r = *to
 	}
+	if err := l.refuses(p, w.route, r); err != nil {
+		w.mu.Unlock()
+		return l.refused(op, r, err)
+	}
 	if w.collects && w.out.Add(p, r) {
 		w.mu.Unlock()
 		return nil
@@ -41,27 +46,55 @@ func (w *worker) send(d *Datagram, op string, p []byte, to *udpio.Route) error {
 	before := w.takeOutLocked() // what does not fit goes by itself, after what was first
 	w.mu.Unlock()
 	l.sendOut(before)
-	return l.send(op, p, r)
+	l.write(op, p, r)
+	return nil
 }
 
-// send sends one datagram at once. A failure is not the caller's: it is counted
-// and traced, as one that is found out later has to be.
-func (l *loop) send(op string, p []byte, r udpio.Route) error {
+// send sends p for a Clone of a datagram that came by from.
+func (l *loop) send(op string, p []byte, from, r udpio.Route) error {
+	if err := l.refuses(p, from, r); err != nil {
+		return l.refused(op, r, err)
+	}
+	l.write(op, p, r)
+	return nil
+}
+
+// refuses returns why p is not taken for sending to r. If it is, the budget is
+// charged.
+func (l *loop) refuses(p []byte, from, r udpio.Route) error {
 	switch {
 	case l.closed.Load():
-		return l.sendError(op, r, net.ErrClosed)
+		return net.ErrClosed
 	case !r.Peer.IsValid() && r.Raw == nil:
-		return l.sendError(op, r, udpio.ErrNoPeer)
+		return udpio.ErrNoPeer
 	case len(p) > maxPayload(r):
-		return l.sendError(op, r, sockets.ErrTooLong)
+		return sockets.ErrTooLong
+	case !l.server.sources.spend(from.Peer, r.Peer, len(p)):
+		return ErrBudget
 	}
+	return nil
+}
+
+// refused is the caller's error, for which no lock is held. Of a budget that is
+// used up those want to know who watch the server, too.
+func (l *loop) refused(op string, r udpio.Route, err error) error {
+	err = l.sendError(op, r, err)
+	if errors.Is(err, ErrBudget) {
+		l.sends.budget.Add(1)
+		l.traceFailure(r, err)
+	}
+	return err
+}
+
+// write sends one datagram at once. A failure is not the caller's: it is counted
+// and traced, as one that is found out later has to be.
+func (l *loop) write(op string, p []byte, r udpio.Route) {
 	if err := l.io.Write(p, r); err != nil {
 		l.sendFailed(op, r, err)
-		return nil
+		return
 	}
 	l.sends.sent.Add(1)
 	l.sends.bytes.Add(uint64(len(p)))
-	return nil
 }
 
 func (l *loop) sendError(op string, r udpio.Route, err error) error {
@@ -71,8 +104,12 @@ func (l *loop) sendError(op string, r udpio.Route, err error) error {
 // sendFailed counts and traces a datagram that could not be sent.
 func (l *loop) sendFailed(op string, r udpio.Route, err error) {
 	l.sends.counter(udpio.Classify(err)).Add(1)
+	l.traceFailure(r, l.sendError(op, r, err))
+}
+
+func (l *loop) traceFailure(r udpio.Route, err error) {
 	if t := l.server.Trace; t != nil && t.ReplyFailed != nil {
-		t.ReplyFailed(endpoint(r), l.sendError(op, r, err))
+		t.ReplyFailed(endpoint(r), err)
 	}
 }
 
@@ -95,7 +132,7 @@ func (c *sends) into(s *Stats) {
 	s.Sent, s.BytesOut = c.sent.Load(), c.bytes.Load()
 	s.Unsent = SendErrors{
 		Peer: c.peer.Load(), Resource: c.resource.Load(), Argument: c.argument.Load(),
-		TooLong: c.tooLong.Load(), Other: c.others.Load(),
+		TooLong: c.tooLong.Load(), Budget: c.budget.Load(), Other: c.others.Load(),
 	}
 }
 

@@ -34,8 +34,8 @@ import (
 // when a stop begins, so that a handler can finish and reply, but when the grace
 // period of the stop is over, with sockets.ErrCutOff as its cause.
 //
-// An error, unless it is io.EOF, net.ErrClosed or the end of ctx, is logged and
-// counted. So is a panic, or a runtime.Goexit, with its stack. None of them
+// An error, unless it is io.EOF, net.ErrClosed, ErrBudget or the end of ctx, is
+// logged and counted. So is a panic, or a runtime.Goexit, with its stack. None of them
 // touches another datagram.
 type Handler func(ctx context.Context, d *Datagram) error
 
@@ -78,6 +78,8 @@ type Server struct {
 	// server serves. Limits and Stats cover all of them together. A second
 	// process can't join them by mistake: its ListenPacket is EADDRINUSE.
 	Sockets int
+	// Limits bound what one source may ask for.
+	Limits Limits
 	// Timeouts bound what waits.
 	Timeouts Timeouts
 	// Logger gets what a person should know: handler errors, panics, a
@@ -87,8 +89,10 @@ type Server struct {
 	// Trace has callbacks for what happens to single datagrams; nil: none.
 	Trace *Trace
 
-	slots slots
-	logs  [kinds]episode
+	slots   slots
+	logs    [kinds]episode
+	once    sync.Once
+	sources *sources // nil: no limits
 
 	mu    sync.Mutex
 	loops map[*loop]struct{} // those that have workers
@@ -126,7 +130,8 @@ type Timeouts struct {
 // time, and must not block.
 type Trace struct {
 	// ReplyFailed is called when a datagram that Reply or SendTo had taken
-	// could not be sent. err wraps the system's errno.
+	// could not be sent. err wraps the system's errno. It is called too when
+	// one was not taken because of Limits.ReplyFactor; err is ErrBudget then.
 	ReplyFailed func(to addr.Endpoint, err error)
 	// Dropped is called for each datagram that is received and not handled.
 	Dropped func(from addr.Endpoint, why Drop)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -109,13 +108,6 @@ func TestStopHandlesWhatAGroupHadQueued(t *testing.T) {
 	}
 	if st := ledger(t, s); st.Handled != senders*each || st.Drained != st.Handled || st.Dropped.Total() > 0 {
 		t.Errorf("stats %+v", st)
-	}
-}
-
-// await waits for what the system or another goroutine does about now.
-func await(happened func() bool) {
-	for !happened() {
-		runtime.Gosched()
 	}
 }
 

@@ -47,6 +47,8 @@ type Drops struct {
 	// Self came from the socket that they came to; to answer them would never
 	// end.
 	Self uint64
+	// Rate were more than Limits.Rate allows their source.
+	Rate uint64
 	// Queue found all handlers busy and the queue full, or had to make room
 	// in it.
 	Queue uint64
@@ -63,6 +65,7 @@ const (
 	DropTruncated Drop = iota
 	DropPortZero
 	DropSelf
+	DropRate
 	DropQueue
 	DropStopped
 )
@@ -76,6 +79,8 @@ func (d Drop) String() string {
 		return "from port 0"
 	case DropSelf:
 		return "from this socket itself"
+	case DropRate:
+		return "rate exceeded"
 	case DropQueue:
 		return "queue full"
 	case DropStopped:
@@ -85,11 +90,13 @@ func (d Drop) String() string {
 }
 
 func (d *Drops) counter(why Drop) *uint64 {
-	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Queue, &d.Stopped}[why]
+	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Rate, &d.Queue, &d.Stopped}[why]
 }
 
 // Total is the sum of all kinds.
-func (d Drops) Total() uint64 { return d.Truncated + d.PortZero + d.Self + d.Queue + d.Stopped }
+func (d Drops) Total() uint64 {
+	return d.Truncated + d.PortZero + d.Self + d.Rate + d.Queue + d.Stopped
+}
 
 // SendErrors counts the datagrams that could not be sent, by what was wrong.
 type SendErrors struct {
@@ -101,12 +108,16 @@ type SendErrors struct {
 	Argument uint64
 	// TooLong: more bytes than the path takes.
 	TooLong uint64
+	// Budget were refused because of Limits.ReplyFactor.
+	Budget uint64
 	// Other are all the rest, a closed socket among them.
 	Other uint64
 }
 
 // Total is the sum of all kinds.
-func (e SendErrors) Total() uint64 { return e.Peer + e.Resource + e.Argument + e.TooLong + e.Other }
+func (e SendErrors) Total() uint64 {
+	return e.Peer + e.Resource + e.Argument + e.TooLong + e.Budget + e.Other
+}
 
 // add adds e to d.
 func (d *Drops) add(e Drops) { addFields(reflect.ValueOf(d).Elem(), reflect.ValueOf(e)) }
