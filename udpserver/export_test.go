@@ -14,13 +14,13 @@ func Loops(s *Server) int {
 }
 
 // SourceOf is equal for addresses of one source.
-func SourceOf(a netip.Addr) any { return sourceOf(a) }
+func SourceOf(a netip.Addr) any { return sourceKey(a) }
 
 // Collide finds another source that shares its place in the table with a. The
 // server must have begun to serve.
 func Collide(s *Server, a netip.Addr) netip.Addr {
 	for b := a.Next(); ; b = b.Next() {
-		if s.sources.place(sourceOf(b)) == s.sources.place(sourceOf(a)) {
+		if s.sources.place(sourceKey(b)) == s.sources.place(sourceKey(a)) {
 			return b
 		}
 	}

@@ -49,7 +49,7 @@ func newSources(l Limits) *sources {
 	}
 }
 
-func sourceOf(a netip.Addr) source {
+func sourceKey(a netip.Addr) source {
 	key := source(a.As16())
 	if a.Is6() && !a.Is4In6() {
 		clear(key[8:])
@@ -67,7 +67,7 @@ func (s *sources) admit(from netip.AddrPort, bytes int, now time.Time) bool {
 	if s == nil || !from.IsValid() {
 		return true
 	}
-	p := s.place(sourceOf(from.Addr()))
+	p := s.place(sourceKey(from.Addr()))
 	t := int64(now.Sub(s.base))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,8 +87,8 @@ func (s *sources) spend(from, to netip.AddrPort, bytes int) bool {
 	if s == nil || s.factor == 0 || !from.IsValid() || !to.IsValid() {
 		return true
 	}
-	key := sourceOf(from.Addr())
-	if to != from && sourceOf(to.Addr()) != key {
+	key := sourceKey(from.Addr())
+	if to != from && sourceKey(to.Addr()) != key {
 		return true
 	}
 	p := s.place(key)
@@ -114,7 +114,7 @@ func (s *sources) validate(from netip.AddrPort) {
 	if s == nil || s.factor == 0 || !from.IsValid() {
 		return
 	}
-	key := sourceOf(from.Addr())
+	key := sourceKey(from.Addr())
 	p := s.place(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
