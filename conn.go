@@ -33,6 +33,7 @@ type Conn struct {
 	r, w     int             // the unread bytes are those between
 	skipping bool            // the rest of a message that was too long
 	midway   bool            // a read ended inside a message, whose clock runs on
+	empty    bool            // an empty message was read ahead, where boundaries are kept
 
 	writing turn
 	calling turn
@@ -42,14 +43,15 @@ type Conn struct {
 var lastID atomic.Uint64
 
 // NewConn returns a Conn over c: a TCP, TLS or unix connection, a net.Pipe, one
-// of simnet. A nil f means Lines(0). From now on c belongs to the Conn: close the
+// of simnet. A nil f means Lines(0), and Packets over a session of
+// udpserver.Sessions. From now on c belongs to the Conn: close the
 // Conn instead, and set deadlines on it alone.
 func NewConn(c net.Conn, f Framing) *Conn {
 	return newConn(c, connhook.Options{Framing: f})
 }
 
 func newConn(nc net.Conn, o connhook.Options) *Conn {
-	c := &Conn{id: lastID.Add(1), limit: o.Call, framing: Lines(0)}
+	c := &Conn{id: lastID.Add(1), limit: o.Call, framing: framingFor(nc)}
 	if f, ok := o.Framing.(Framing); ok {
 		c.framing = f
 	}

@@ -20,9 +20,13 @@ import (
 // Timeouts.Idle, when it is blocked here and no byte has moved in either
 // direction for a while; one that also calls Await is idle there and nowhere else.
 func (c *Conn) Read(p []byte) (int, error) {
-	if c.r < c.w {
+	if c.ahead() {
 		if err := c.guard.Ended(); err != nil {
 			return 0, c.fail("read", err)
+		}
+		if c.packed() {
+			n, err := c.copyPacket(p)
+			return n, c.fail("read", err)
 		}
 		n := copy(p, c.buffer()[c.r:c.w])
 		c.r += n
@@ -46,7 +50,7 @@ func (c *Conn) Await() error { return c.fail("await", c.await()) }
 
 // await is Await with the bare cause.
 func (c *Conn) await() error {
-	for c.r == c.w {
+	for !c.ahead() {
 		if err := c.fill(guard.Next); err != nil {
 			return err
 		}
@@ -70,6 +74,9 @@ func (c *Conn) ReadMessage() ([]byte, error) {
 func (c *Conn) readMessage(first guard.Wait) ([]byte, error) {
 	if err := c.guard.Over(); err != nil {
 		return nil, err
+	}
+	if c.packed() {
+		return c.readPacket(first)
 	}
 	wait := first
 	if c.r < c.w || c.skipping {
@@ -171,6 +178,9 @@ func (c *Conn) SetFraming(f Framing) {
 // fill reads once, behind what is unread. When nothing is, the connection parks:
 // it holds no buffer but its own small array.
 func (c *Conn) fill(wait guard.Wait) error {
+	if c.packed() {
+		return c.fillPacket(wait)
+	}
 	if c.r == c.w {
 		c.release()
 	}
@@ -224,7 +234,7 @@ func (c *Conn) buffer() []byte {
 
 // release gives the buffer back; nothing in it is unread.
 func (c *Conn) release() {
-	c.r, c.w = 0, 0
+	c.r, c.w, c.empty = 0, 0, false
 	if c.large != nil {
 		c.large.Free()
 		c.large = nil

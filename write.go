@@ -18,7 +18,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 // WriteMessage frames p and writes it, in one piece whoever else writes. It keeps
 // no reference to p. ErrTooLong and ErrDelimiter mean that the framing refuses p
 // and nothing was written. An error after the first byte is the end of all writing:
-// every later write returns it again.
+// every later write returns it again. (With Packets none is written in part, and no
+// error is the end.)
 func (c *Conn) WriteMessage(p []byte) error {
 	c.writing.take()
 	_, err := c.writeMessage("write message", p)
@@ -35,7 +36,7 @@ func (c *Conn) writeMessage(op string, p []byte) (sent bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if _, sent, err = c.guard.Write(framed); sent && err != nil {
+	if _, sent, err = c.guard.Write(framed); sent && err != nil && !c.packed() {
 		err = c.fail(op, err)
 		c.guard.Break(err)
 	}
