@@ -174,12 +174,17 @@ func (c *connection) release() {
 	}
 }
 
-// leave is the last thing that happens: then the stop may find nothing left.
+// leave is the last thing that happens: then the stop may find nothing left. Its bytes
+// become the server's in the moment in which it is no member any more, so that the sum
+// of both never goes back.
 func (c *connection) leave() {
+	s := c.run.server
 	read, written, _ := c.guard.Traffic()
-	c.run.server.read.Add(read)
-	c.run.server.written.Add(written)
-	c.run.server.running.Add(-1)
+	s.running.Add(-1)
+	s.moved.Lock()
+	defer s.moved.Unlock()
+	s.moved.read += read
+	s.moved.written += written
 	c.run.set.Remove(&c.entry)
 }
 

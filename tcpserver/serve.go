@@ -98,6 +98,9 @@ func (c *connection) prepare() error {
 	}
 	c.slot.give()
 	c.slot = s.handlers
+	if ended := c.guard.Ended(); ended != nil { // in the moment in which its turn came
+		return fmt.Errorf("%w: %w", errUnserved, ended)
+	}
 	return nil
 }
 
@@ -113,7 +116,7 @@ func (c *connection) handshake() error {
 func (c *connection) steps() (steps []func(net.Conn) (net.Conn, error)) {
 	s := c.run.server
 	if s.Prepare != nil {
-		steps = append(steps, func(nc net.Conn) (net.Conn, error) { return s.Prepare(c.guard, nc) })
+		steps = append(steps, c.userStep)
 	}
 	if s.TLS != nil {
 		steps = append(steps, func(nc net.Conn) (net.Conn, error) {
@@ -122,6 +125,16 @@ func (c *connection) steps() (steps []func(net.Conn) (net.Conn, error)) {
 		})
 	}
 	return steps
+}
+
+// userStep calls Prepare. What that returns may read its address from the peer when
+// it is asked, so this is the time to ask, if it is needed: later nothing bounds it.
+func (c *connection) userStep(nc net.Conn) (net.Conn, error) {
+	next, err := c.run.server.Prepare(c.guard, nc)
+	if err == nil && next != nil && c.run.server.Limits.PerSource > 0 {
+		_ = next.RemoteAddr()
+	}
+	return next, err
 }
 
 // limitLife starts the clocks of Timeouts.Lifetime, and returns what stops them.
@@ -159,14 +172,14 @@ func (c *connection) report(outcome error) {
 	case errors.Is(outcome, errRejected): // counted when it was
 	case errors.Is(outcome, errUnserved):
 		s.unserved.Add(1)
+	case errors.As(outcome, &h): // also where a handler's would have been normal
+		s.unprepared.Add(1)
+		c.log(handshakeLevel(h), "handshake failed", "err", h.error)
 	case normal(outcome):
 		s.served.Add(1)
 	case errors.As(outcome, &p):
 		s.panics.Add(1)
 		c.log(slog.LevelError, "handler panicked; its connection is closed", "panic", p.value, "stack", string(p.stack))
-	case errors.As(outcome, &h):
-		s.unprepared.Add(1)
-		c.log(handshakeLevel(h), "handshake failed", "err", h.error)
 	default:
 		s.failed.Add(1)
 		c.log(level(outcome), "handler ended with an error", "err", outcome)
@@ -195,7 +208,8 @@ func level(err error) slog.Level {
 			return slog.LevelInfo
 		}
 	}
-	if errno.In(err, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ETIMEDOUT) {
+	if errno.In(err, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ETIMEDOUT) ||
+		errors.Is(err, io.ErrUnexpectedEOF) { // gone in the middle of a message
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

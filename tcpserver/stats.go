@@ -1,6 +1,8 @@
 package tcpserver
 
 import (
+	"net"
+	"sync"
 	"sync/atomic"
 
 	"example.com/sockets"
@@ -57,8 +59,13 @@ type Stats struct {
 type counters struct {
 	accepted, served, failed, panics, unprepared atomic.Int64
 	rejected, rejectedSource, shed, unserved     atomic.Int64
-	evicted, acceptErrors, read, written         atomic.Int64
+	evicted, acceptErrors                        atomic.Int64
 	running, handshaking, lingering              atomic.Int64
+
+	moved struct { // by connections that are gone
+		sync.Mutex
+		read, written int64
+	}
 }
 
 // Stats returns the numbers of this moment. They are read one after the other, so
@@ -76,12 +83,24 @@ func (s *Server) Stats() Stats {
 		Unserved:       s.unserved.Load(),
 		Evicted:        s.evicted.Load(),
 		AcceptErrors:   s.acceptErrors.Load(),
-		Read:           s.read.Load(),
-		Written:        s.written.Load(),
 		Running:        s.running.Load(),
 		Handshaking:    s.handshaking.Load(),
 		Lingering:      s.lingering.Load(),
 	}
+	for _, ln := range s.addMembers(&st) {
+		n, limit, _ := sockopt.AcceptQueue(ln)
+		st.Queue += int64(n)
+		st.QueueLimit += int64(limit)
+	}
+	return st
+}
+
+// addMembers adds what the connections tell, and returns the listeners. As long as it
+// runs no connection leaves.
+func (s *Server) addMembers(st *Stats) (listeners []net.Listener) {
+	s.moved.Lock()
+	defer s.moved.Unlock()
+	st.Read, st.Written = s.moved.read, s.moved.written
 	for _, m := range s.members() {
 		switch m := m.(type) {
 		case *connection:
@@ -92,12 +111,10 @@ func (s *Server) Stats() Stats {
 				st.Idle++
 			}
 		case *loop:
-			n, limit, _ := sockopt.AcceptQueue(m.ln)
-			st.Queue += int64(n)
-			st.QueueLimit += int64(limit)
+			listeners = append(listeners, m.ln)
 		}
 	}
-	return st
+	return listeners
 }
 
 // drainError is what a stop that cut off or left members has to say, nil if it did

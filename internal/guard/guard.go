@@ -171,7 +171,7 @@ func (g *Guard) drain(after time.Duration, why Reason) (end bool) {
 		close(g.draining)
 	}
 	g.wakeReadLocked()
-	return g.upgrading != nil && g.upgrading.read.Load() == 0
+	return g.upgrading != nil && g.silent(g.upgrading)
 }
 
 // Draining returns a channel that is closed when Drain is called.

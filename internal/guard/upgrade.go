@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/sockets/internal/operr"
+	"example.com/sockets/internal/sockopt"
 )
 
 // probe is what an upgrade is given to read from. It tells a handshake that has
@@ -85,12 +86,21 @@ func (g *Guard) beginUpgrade(before *probe) (*probe, error) {
 	g.upgrading = p
 	if g.drainAt != never {
 		p.patience = time.AfterFunc(g.drainAt-g.now(), func() {
-			if p.read.Load() == 0 {
+			if g.silent(p) {
 				g.End(ErrDraining)
 			}
 		})
 	}
 	return p, nil
+}
+
+// silent reports whether no byte of a handshake has come, read or not.
+func (g *Guard) silent(p *probe) bool {
+	if p.read.Load() > 0 {
+		return false
+	}
+	n, _ := sockopt.Unread(g.raw)
+	return n == 0
 }
 
 func (g *Guard) endUpgrade(p *probe, next net.Conn) {
