@@ -93,7 +93,7 @@ type script struct {
 	local  net.Addr
 	in     chan scripted
 	closed chan struct{}
-	reads  int
+	writes error // what WriteTo returns
 }
 
 // scripted is what a read returns.
@@ -116,7 +116,6 @@ func (s *script) arrives(from, data string) {
 }
 
 func (s *script) ReadFrom(p []byte) (int, net.Addr, error) {
-	s.reads++
 	select {
 	case next := <-s.in:
 		return copy(p, next.data), next.from, next.err
@@ -125,9 +124,15 @@ func (s *script) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-func (s *script) Close() error                              { close(s.closed); return nil }
-func (s *script) WriteTo(p []byte, _ net.Addr) (int, error) { return len(p), nil }
-func (s *script) LocalAddr() net.Addr                       { return s.local }
-func (*script) SetDeadline(time.Time) error                 { return nil }
-func (*script) SetReadDeadline(time.Time) error             { return nil }
-func (*script) SetWriteDeadline(time.Time) error            { return nil }
+func (s *script) Close() error                   { close(s.closed); return nil }
+func (s *script) LocalAddr() net.Addr            { return s.local }
+func (*script) SetDeadline(time.Time) error      { return nil }
+func (*script) SetReadDeadline(time.Time) error  { return nil }
+func (*script) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *script) WriteTo(p []byte, _ net.Addr) (int, error) {
+	if s.writes != nil {
+		return 0, s.writes
+	}
+	return len(p), nil
+}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"example.com/sockets"
@@ -232,5 +234,55 @@ func TestSessionQueue(t *testing.T) {
 			}
 			next++
 		}
+	}
+}
+
+// A queue that is never empty moves what waits to its front, and neither grows nor
+// loses anything.
+func TestSessionQueueNeverEmpty(t *testing.T) {
+	ln := realSessions(t, "127.0.0.1:0", udpserver.SessionConfig{QueueBytes: 8 << 10})
+	client := dial(t, ln.Addr())
+	message := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), i*97%1500) }
+	send(t, client, message(0), message(1))
+	s := accept(t, ln)
+	for i := range 300 {
+		send(t, client, message(i+2))
+		want(t, s, message(i))
+	}
+	if st := ln.Stats(); st.Waiting+st.Read != st.Received || st.Queued > 8<<10 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// What the system says about a write keeps its errno, and is counted by its class. The
+// engine's own deadline is not one of the user's.
+func TestSessionWriteErrorClasses(t *testing.T) {
+	tests := []struct {
+		err  error
+		want error
+		sent udpserver.SendErrors
+	}{
+		{syscall.ECONNREFUSED, syscall.ECONNREFUSED, udpserver.SendErrors{Peer: 1}},
+		{syscall.ENOBUFS, syscall.ENOBUFS, udpserver.SendErrors{Resource: 1}},
+		{syscall.EMSGSIZE, sockets.ErrTooLong, udpserver.SendErrors{TooLong: 1}},
+		{os.ErrDeadlineExceeded, nil, udpserver.SendErrors{Resource: 1}},
+	}
+	for _, tt := range tests {
+		scriptedSessions(t, "10.0.0.1:1", udpserver.SessionConfig{}, func(t *testing.T, pc *script, ln *udpserver.SessionListener) {
+			pc.arrives("10.0.0.2:1", "x")
+			s := accept(t, ln)
+			pc.writes = tt.err
+			n, err := s.Write([]byte("y"))
+			if n != 0 || err == nil || tt.want != nil && !errors.Is(err, tt.want) || sockets.IsTimeout(err) {
+				t.Errorf("%v: %d, %v", tt.err, n, err)
+			}
+			pc.writes = nil
+			if n, err := s.Write([]byte("y")); n != 1 || err != nil {
+				t.Errorf("behind %v: %d, %v", tt.err, n, err)
+			}
+			if st := ln.Stats(); st.Unsent != tt.sent || st.Sent != 1 {
+				t.Errorf("%v: %+v", tt.err, st)
+			}
+		})
 	}
 }
