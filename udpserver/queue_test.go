@@ -89,20 +89,25 @@ func TestPerSender(t *testing.T) {
 		const senders, each = 8, 300
 		var next [senders]atomic.Int64
 		var running [senders]atomic.Int64
-		var peak, now atomic.Int64
+		second := make(chan struct{}) // closed by a datagram of another sender
+		var once sync.Once
 		s := &udpserver.Server{Engine: e, Order: udpserver.PerSender, Handler: func(_ context.Context, d *udpserver.Datagram) error {
 			who, n := int(d.Data[0]), int64(d.Data[1])<<8+int64(d.Data[2])
 			if running[who].Add(1) != 1 {
 				t.Errorf("two handlers of sender %d at once", who)
 			}
 			defer running[who].Add(-1)
-			peak.Store(max(peak.Load(), now.Add(1)))
-			defer now.Add(-1)
+			switch {
+			case who == 0 && n == 1:
+				<-second
+			case who == 1:
+				once.Do(func() { close(second) })
+			}
 			if before := next[who].Swap(n); n < before {
 				t.Errorf("sender %d: %d after %d", who, n, before)
 			}
 			if n%50 == 0 {
-				time.Sleep(200 * time.Microsecond)
+				giveWay()
 			}
 			return d.Reply(d.Data)
 		}}
@@ -127,12 +132,40 @@ func TestPerSender(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if p := peak.Load(); p < 2 {
-			t.Error("no two senders at once")
-		}
 		if st := ledger(t, s); st.Handled != senders*each {
 			t.Errorf("stats %+v", st)
 		}
+	}
+}
+
+// A sender whose handler blocks, and who has sent more, keeps nobody from being read.
+func TestABlockedSenderDelaysNobody(t *testing.T) {
+	for _, more := range []int{1, 2, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			s := &udpserver.Server{Order: udpserver.PerSender, Handler: func(_ context.Context, d *udpserver.Datagram) error {
+				if string(d.Data) == "block" {
+					<-release
+				}
+				return d.Reply(d.Data)
+			}}
+			n := newTown(t, s)
+			blocked, other := n.client("10.0.0.1"), n.client("10.0.0.2")
+			for range more {
+				send(t, blocked, "block")
+			}
+			start := time.Now()
+			send(t, other, "hello")
+			if got := receive(t, other); got != "hello" || time.Since(start) > 20*time.Millisecond {
+				t.Errorf("behind %d of a blocked sender %q came after %v", more, got, time.Since(start))
+			}
+			close(release)
+			for range more {
+				receive(t, blocked)
+			}
+			n.stop()
+			ledger(t, s)
+		})
 	}
 }
 

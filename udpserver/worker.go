@@ -91,7 +91,7 @@ func (w *worker) next() bool {
 				l.tellLocked()
 				return true
 			}
-			if l.ended || !w.parkLocked() { // until a handler of that sender ends
+			if !w.passLocked() {
 				return false
 			}
 		case work && !l.slotWaited:
@@ -113,6 +113,24 @@ func (w *worker) next() bool {
 			w.polls = false
 		}
 	}
+}
+
+// passLocked is for a worker that could claim nothing, because all that has come is
+// of senders whose handlers run. If that is queued now it goes on, to read what
+// others send; if the queue is to be waited for it parks until such a handler ends.
+// It reports false if the worker should end.
+func (w *worker) passLocked() bool {
+	l := w.loop
+	switch {
+	case l.ended:
+		return false
+	case len(l.batch) == 0:
+		return true
+	case len(l.owing) > 0: // stuck in those handlers
+		l.flushLocked(l.owing...)
+		return true
+	}
+	return w.parkLocked()
 }
 
 // settleLocked counts the handler that has ended, and gives a long buffer back.
