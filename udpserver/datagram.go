@@ -51,6 +51,12 @@ var ErrReturned = errors.New("the handler of the datagram has returned")
 // closed (net.ErrClosed), if p is longer than a datagram can be
 // (sockets.ErrTooLong), if the sender has no address, or if Limits.ReplyFactor
 // does not allow so much (ErrBudget).
+//
+// Replies to datagrams that were read together leave together, but no handler that
+// waits holds them back, its own or others', and on several processors none that
+// computes. Where it has the only one (GOMAXPROCS 1) a handler that goes on
+// computing can hold back what its batch has replied until the scheduler takes the
+// processor from it, after about 10 ms; runtime.Gosched lets it leave at once.
 func (d *Datagram) Reply(p []byte) error {
 	if d.kept != nil {
 		return d.kept.loop.send("reply", p, d.kept.route, d.kept.route)

@@ -40,8 +40,11 @@ func TestStopHandlesWhatWasQueued(t *testing.T) {
 		send(t, c, "x")
 	}
 	<-first
-	time.AfterFunc(10*time.Millisecond, func() { close(goOn) })
-	if err := stop(); err != nil {
+	stopped := make(chan error)
+	go func() { stopped <- stop() }()
+	await(func() bool { return udpserver.Draining(s) })
+	close(goOn)
+	if err := <-stopped; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	for range n {
@@ -80,7 +83,7 @@ func TestStopUnderAFlood(t *testing.T) {
 			}
 		}
 	})
-	time.Sleep(20 * time.Millisecond)
+	await(func() bool { return s.Stats().Received > 1000 })
 	start := time.Now()
 	err := stop()
 	if d := time.Since(start); err != nil || d > 2*time.Second {
@@ -274,31 +277,30 @@ func TestReadErrorsThatEndServe(t *testing.T) {
 // A socket that is closed by somebody else ends Serve, and the handlers still
 // get their time.
 func TestClosedByOthers(t *testing.T) {
-	goOn := make(chan struct{})
-	s := &udpserver.Server{Handler: func(ctx context.Context, d *udpserver.Datagram) error {
-		goOn <- struct{}{}
-		<-goOn
-		return nil
-	}}
-	pc, err := s.ListenPacket(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(context.Background(), pc) }()
-	send(t, dial(t, pc.LocalAddr()), "x")
-	<-goOn
-	pc.Close()
-	select {
-	case err := <-served:
-		t.Errorf("Serve did not wait for the handler: %v", err)
-	case <-time.After(20 * time.Millisecond):
-	}
-	close(goOn)
-	if err := <-served; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Serve: %v", err)
-	}
-	ledger(t, s)
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		s := &udpserver.Server{Handler: func(context.Context, *udpserver.Datagram) error {
+			<-goOn
+			return nil
+		}}
+		pc, c := simPair(t)
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(context.Background(), pc) }()
+		send(t, c, "x")
+		synctest.Wait()
+		pc.Close()
+		time.Sleep(4 * time.Second) // less than the grace period
+		select {
+		case err := <-served:
+			t.Errorf("Serve did not wait for the handler: %v", err)
+		default:
+		}
+		close(goOn)
+		if err := <-served; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		ledger(t, s)
+	})
 }
 
 // A socket without working deadlines is woken by closing it.
@@ -325,7 +327,7 @@ func TestSocketsWithoutDeadlines(t *testing.T) {
 	}
 }
 
-// Many stops at random moments leave nothing behind and every figure right.
+// Many stops at different moments leave nothing behind and every figure right.
 func TestStopsAtAnyMoment(t *testing.T) {
 	for i := range 80 {
 		s := &udpserver.Server{MaxHandlers: 1 + i%4, Handler: echo}
@@ -340,7 +342,7 @@ func TestStopsAtAnyMoment(t *testing.T) {
 				c.Write([]byte("x"))
 			}
 		})
-		time.Sleep(time.Duration(i*7%100) * time.Microsecond)
+		await(func() bool { return s.Stats().Received >= uint64(i*7%51) })
 		if err := stop(); err != nil {
 			t.Fatalf("Serve: %v", err)
 		}

@@ -25,3 +25,15 @@ func Collide(s *Server, a netip.Addr) netip.Addr {
 		}
 	}
 }
+
+// Draining reports whether a stop has reached all sockets.
+func Draining(s *Server) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.loops {
+		if !l.isDraining() {
+			return false
+		}
+	}
+	return true
+}

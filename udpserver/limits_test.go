@@ -99,7 +99,9 @@ func TestRate(t *testing.T) {
 				start := time.Now()
 				var drops uint64
 				for _, step := range tt.steps {
-					time.Sleep(step.at - time.Since(start))
+					if wait := step.at - time.Since(start); wait > 0 {
+						time.Sleep(wait)
+					}
 					if got := n.handled(c, step.sent, 1); got != step.want {
 						t.Errorf("after %v: %d of %d were handled, want %d", step.at, got, step.sent, step.want)
 					}

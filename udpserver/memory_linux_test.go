@@ -48,11 +48,10 @@ func flood(t *testing.T, size int) {
 	}}
 	to, stop := serve(t, s)
 	c := dial(t, to)
-	for end := time.Now().Add(5 * time.Second); s.Stats().Dropped.Queue == 0; {
-		if time.Now().After(end) {
-			t.Fatalf("the queue does not fill: %+v", s.Stats())
-		}
-		sendSome(c, size)
+	send(t, c, "first")
+	await(func() bool { return s.Stats().Running == 1 }) // from here on drops count
+	for sent := 1; s.Stats().Dropped.Queue == 0; sent += 8 {
+		sendSome(t, s, c, size, sent)
 	}
 	if st := s.Stats(); st.Running != 1024 {
 		t.Errorf("running %d", st.Running)
@@ -68,10 +67,19 @@ func flood(t *testing.T, size int) {
 	}
 }
 
-func sendSome(c *net.UDPConn, size int) {
+// sendSome sends eight more than before, and waits until the server has read them
+// or the system has dropped them.
+func sendSome(t *testing.T, s *udpserver.Server, c *net.UDPConn, size, before int) {
 	p := make([]byte, size)
 	for range 8 {
 		c.Write(p)
 	}
-	time.Sleep(time.Millisecond)
+	end := time.Now().Add(5 * time.Second)
+	await(func() bool {
+		st := s.Stats()
+		if time.Now().After(end) {
+			t.Fatalf("of %d datagrams some are missing: %+v", before+8, st)
+		}
+		return int(st.Received+st.KernelDropped) >= before+8
+	})
 }

@@ -167,6 +167,12 @@ func (s *Server) ListenAndServe(ctx context.Context, address string) error {
 // The sockets of a group (see Sockets) are all read to their end before any is
 // closed, and an error that ends one ends all.
 //
+// pc may be of any type. A wrapper should hold the socket it wraps in a field, or
+// embed the net.PacketConn interface. One that embeds *net.UDPConn gets all of its
+// methods, and Serve takes those that don't allocate: so it must override
+// ReadMsgUDPAddrPort, ReadFromUDPAddrPort, WriteMsgUDPAddrPort and
+// WriteToUDPAddrPort beside ReadFrom and WriteTo, or it is bypassed.
+//
 // Errors of reading that pass (an ICMP message, a lack of memory) are counted
 // and survived. Only what makes pc useless ends Serve: somebody else closed it,
 // or it is no socket any more. Then Serve stops as it does when ctx ends, and

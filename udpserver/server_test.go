@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/sockets"
@@ -110,43 +111,36 @@ func TestTruncated(t *testing.T) {
 // the socket keeps what comes.
 func TestBlockedHandlers(t *testing.T) {
 	const most = 3
-	release := make(chan struct{})
-	var running, peak atomic.Int64
-	s := &udpserver.Server{MaxHandlers: most, Handler: func(_ context.Context, d *udpserver.Datagram) error {
-		n := running.Add(1)
-		defer running.Add(-1)
-		for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := &udpserver.Server{MaxHandlers: most, Handler: func(_ context.Context, d *udpserver.Datagram) error {
+			if string(d.Data) == "block" {
+				<-release
+			}
+			return d.Reply(d.Data)
+		}}
+		pc, c := simPair(t)
+		stop := serveOn(t, s, pc)
+		for range most - 1 {
+			send(t, c, "block", "fast")
+			if got := receive(t, c); got != "fast" {
+				t.Fatalf("got %q past the blocked handlers", got)
+			}
 		}
-		if string(d.Data) == "block" {
-			<-release
+		send(t, c, "block", "late", "late")
+		time.Sleep(time.Minute)
+		if st := s.Stats(); st.Running != most || st.Handled != most-1 {
+			t.Errorf("a datagram was handled beyond the limit: %+v", st)
 		}
-		return d.Reply(d.Data)
-	}}
-	to, stop := serve(t, s)
-	c := dial(t, to)
-	for range most - 1 {
-		send(t, c, "block", "fast")
-		if got := receive(t, c); got != "fast" {
-			t.Fatalf("got %q past the blocked handlers", got)
+		close(release)
+		for range most + 2 {
+			receive(t, c)
 		}
-	}
-	send(t, c, "block", "late", "late")
-	c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-	if _, err := c.Read(make([]byte, 9)); !sockets.IsTimeout(err) {
-		t.Errorf("a datagram was handled beyond the limit: %v", err)
-	}
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	close(release)
-	for range most + 2 {
-		receive(t, c)
-	}
-	stop()
-	if p := peak.Load(); p != most {
-		t.Errorf("%d handlers ran at once, want %d", p, most)
-	}
-	if st := ledger(t, s); st.Handled != 2*most+1 {
-		t.Errorf("stats %+v", st)
-	}
+		stop()
+		if st := ledger(t, s); st.Handled != 2*most+1 {
+			t.Errorf("stats %+v", st)
+		}
+	})
 }
 
 func TestLateReplyIsNobodyElses(t *testing.T) {
@@ -314,40 +308,40 @@ func TestSelfIsDropped(t *testing.T) {
 
 // One Server on several sockets: one limit, one sum.
 func TestTwoSockets(t *testing.T) {
-	blocked, release := make(chan struct{}), make(chan struct{})
-	s := &udpserver.Server{MaxHandlers: 1, Handler: func(_ context.Context, d *udpserver.Datagram) error {
-		if string(d.Data) == "block" {
-			close(blocked)
-			<-release
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := &udpserver.Server{MaxHandlers: 1, Handler: func(_ context.Context, d *udpserver.Datagram) error {
+			if string(d.Data) == "block" {
+				<-release
+			}
+			return d.Reply(d.Data)
+		}}
+		a, ca := simPair(t)
+		b, cb := simPair(t)
+		stopA, stopB := serveOn(t, s, a), serveOn(t, s, b)
+		for range 100 { // the slot goes back and forth
+			send(t, ca, "a")
+			send(t, cb, "b")
+			receive(t, ca)
+			receive(t, cb)
 		}
-		return d.Reply(d.Data)
-	}}
-	a, stopA := serve(t, s)
-	b, stopB := serve(t, s)
-	ca, cb := dial(t, a), dial(t, b)
-	for range 100 { // the slot goes back and forth
-		send(t, ca, "a")
+		send(t, ca, "block")
+		synctest.Wait()
 		send(t, cb, "b")
+		time.Sleep(time.Minute)
+		if st := s.Stats(); st.Handled != 200 || st.Running != 1 {
+			t.Errorf("two handlers ran at once: %+v", st)
+		}
+		close(release)
 		receive(t, ca)
 		receive(t, cb)
-	}
-	send(t, ca, "block")
-	<-blocked
-	send(t, cb, "b")
-	cb.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-	if _, err := cb.Read(make([]byte, 9)); !sockets.IsTimeout(err) {
-		t.Errorf("two handlers ran at once: %v", err)
-	}
-	cb.SetReadDeadline(time.Now().Add(10 * time.Second))
-	close(release)
-	receive(t, ca)
-	receive(t, cb)
-	if err := errors.Join(stopA(), stopB()); err != nil {
-		t.Error(err)
-	}
-	if st := ledger(t, s); st.Handled != 202 {
-		t.Errorf("stats %+v", st)
-	}
+		if err := errors.Join(stopA(), stopB()); err != nil {
+			t.Error(err)
+		}
+		if st := ledger(t, s); st.Handled != 202 {
+			t.Errorf("stats %+v", st)
+		}
+	})
 }
 
 func TestRespond(t *testing.T) {
