@@ -96,7 +96,7 @@ func TestStopHandlesWhatAGroupHadQueued(t *testing.T) {
 	cancel() // before anything is read
 	served := make(chan error)
 	go func() { served <- s.Serve(ctx, g) }()
-	await(func() bool { return s.Stats().Running == 2 })
+	await(func() bool { return s.Stats().Running == 2 && udpserver.Draining(s) })
 	close(goOn)
 	if err := <-served; err != nil {
 		t.Errorf("Serve: %v", err)
