@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -313,45 +312,6 @@ func TestCutSendfileGoesOn(t *testing.T) {
 		t.Errorf("%d bytes arrived, want %d", len(got), len(content))
 	}
 	t.Logf("cut %d times", cuts)
-}
-
-// TestSendfile lets strace say what the kernel was asked for.
-func TestSendfile(t *testing.T) {
-	const child = "SOCKETS_TEST_SENDFILE"
-	if os.Getenv(child) != "" {
-		here, there := tcpPair(t)
-		c := sockets.NewConn(here, nil)
-		go func() {
-			f := tempFile(t, random(1<<20))
-			if n, err := io.Copy(c, io.LimitReader(f, 1<<20)); n != 1<<20 || err != nil {
-				t.Error(n, err)
-			}
-			c.Close()
-		}()
-		if n, err := io.Copy(io.Discard, there); n != 1<<20 || err != nil {
-			t.Error(n, err)
-		}
-		return
-	}
-	if !sockopt.Sendfile {
-		t.Skip("no sendfile here")
-	}
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("strace is not installed, and nothing else tells a copy from sendfile")
-	}
-	cmd := exec.CommandContext(t.Context(), strace, "-f", "-qq", "-e", "trace=sendfile", os.Args[0], "-test.run=^TestSendfile$", "-test.count=1")
-	cmd.Env = append(os.Environ(), child+"=1")
-	out, err := cmd.CombinedOutput()
-	if strings.Contains(string(out), "ptrace") || strings.Contains(string(out), "Operation not permitted") {
-		t.Skipf("strace may not trace here: %.200s", out)
-	}
-	if err != nil {
-		t.Fatalf("%v: %.2000s", err, out)
-	}
-	if !strings.Contains(string(out), "sendfile(") {
-		t.Errorf("io.Copy of a file did not use sendfile: %.2000s", out)
-	}
 }
 
 // A copy from a real socket gives its buffer back in a pause, and takes one again.

@@ -16,6 +16,7 @@ import (
 	"example.com/sockets"
 	"example.com/sockets/internal/guard"
 	"example.com/sockets/simnet"
+	"example.com/sockets/tcpserver"
 )
 
 // relayed is a relay that runs, with the peers at both ends.
@@ -521,4 +522,39 @@ func TestRelayPassesOnResetsOfSockets(t *testing.T) {
 		}
 		wantError(t, "Relay", <-r.done, syscall.ECONNRESET)
 	}
+}
+
+// A stop of a server whose handler relays ends an idle pair at once, and tells both.
+func TestStopEndsIdleRelay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := simnet.New(simnet.Options{})
+		to, behind := conversation(t, nil)
+		server := &tcpserver.Server{Logger: quiet, Handler: func(ctx context.Context, c *sockets.Conn) error {
+			return sockets.Relay(ctx, c, to)
+		}}
+		ctx, stop := context.WithCancel(t.Context())
+		ln, err := n.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error)
+		go func() { served <- server.Serve(ctx, ln) }()
+		client, err := n.DialContext(ctx, "tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, client, "x")
+		wantNext(t, "behind", behind, "x")
+		time.Sleep(time.Minute)
+		start := time.Now()
+		stop()
+		wantRest(t, "the client", client, "", nil)
+		wantRest(t, "behind", behind, "", nil)
+		took(t, "the relay's end", start, 0)
+		wantError(t, "Serve", <-served, nil)
+		if s := server.Stats(); s.Served != 1 || s.Failed != 0 {
+			t.Errorf("served %d, failed %d", s.Served, s.Failed)
+		}
+		client.Close()
+	})
 }

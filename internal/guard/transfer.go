@@ -20,9 +20,12 @@ func (g *Guard) Kernel() bool {
 // returns no error. The caller has the write turn.
 //
 // The peer is judged by what it has acknowledged: a socket with a large buffer
-// takes nothing for minutes while a slow peer empties a third of it.
+// takes nothing for minutes while a slow peer empties a third of it. To ask costs a
+// system call, so a transfer is not compared with its begin, but with its first
+// deadline: the end may be noticed after up to twice the time.
 func (g *Guard) Transfer(move func(net.Conn) (n int64, err error)) (n int64, err error) {
-	since, queued := g.startWrite(), g.unacked()
+	const unknown = -1
+	since, queued := g.startWrite(), unknown
 	g.setPassing(true)
 	defer g.setPassing(false)
 	for {
@@ -42,7 +45,7 @@ func (g *Guard) Transfer(move func(net.Conn) (n int64, err error)) (n int64, err
 			return n, g.ofTransport(err)
 		}
 		before := queued
-		if queued = g.unacked(); k > 0 || queued < before {
+		if queued = g.unacked(); before == unknown || k > 0 || queued < before {
 			since = max(since, g.acknowledged())
 		}
 	}
