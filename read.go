@@ -168,8 +168,11 @@ type skipped struct{ error }
 func (s skipped) Unwrap() error { return s.error }
 
 // SetFraming changes the protocol between messages: the next message is read, and
-// written, with f. Bytes that were read ahead are kept.
+// written, with f; nil means Lines(0). Bytes that were read ahead are kept.
 func (c *Conn) SetFraming(f Framing) {
+	if f == nil {
+		f = Lines(0)
+	}
 	c.writing.take() // writers use the framing in their turn
 	defer c.writing.leave()
 	c.framing = f
