@@ -115,7 +115,7 @@ func (p *Pipe) Empty(c net.Conn) (moved int64, err error) {
 func move(from, to, most int) (int, error) {
 	return retry(func() (int, error) {
 		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
-		return int(n), err //nolint:unconvert // it is an int64 where pointers have 64 bits
+		return int(n), err
 	})
 }
 
