@@ -84,6 +84,7 @@ func (l *loop) accept() (hand net.Conn, err error) {
 	failed := failures{log: l.run.log, local: l.local}
 	_, real := l.ln.(syscall.Conn)
 	if real {
+		failed.delay.Max = starving
 		l.spare.open()
 		defer l.spare.close()
 	}

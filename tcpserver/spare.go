@@ -4,8 +4,10 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"example.com/sockets/internal/errno"
+	"example.com/sockets/internal/sockopt"
 )
 
 // spare is a descriptor held for the day on which there is no other. Then a server
@@ -14,6 +16,10 @@ import (
 type spare struct {
 	file *os.File // nil: none, or given up, or another was quicker to take it
 }
+
+// starving is how often at least it is looked whether a client has come while there
+// is no descriptor: it is to be answered soon.
+const starving = 50 * time.Millisecond
 
 // open takes the descriptor if it is not held and there is one.
 func (s *spare) open() {
@@ -33,6 +39,12 @@ func (s *spare) close() {
 // now there is room for both; otherwise it is closed, and shed says so.
 func (s *spare) accept(ln net.Listener, err error) (nc net.Conn, shed bool) {
 	if s.file == nil || !errno.In(err, syscall.EMFILE, syscall.ENFILE) {
+		return nil, false
+	}
+	if sockopt.CanPoll && !sockopt.Queued(ln) {
+		// Linux looks for a descriptor before it looks into the queue. To
+		// wait here for a client, with the spare one given up, would be to
+		// lose it to whoever opens a file meanwhile.
 		return nil, false
 	}
 	s.close()

@@ -19,7 +19,7 @@ type Probe struct {
 func (p *Probe) Init(c net.Conn) {
 	p.memory, _ = c.(interface{ Unread() int })
 	sc, ok := c.(syscall.Conn)
-	if p.memory != nil || !ok || !canPoll {
+	if p.memory != nil || !ok || !CanPoll {
 		return
 	}
 	if raw, err := sc.SyscallConn(); err == nil {

@@ -32,8 +32,8 @@ func Queued(ln net.Listener) bool {
 	return err == nil && waits
 }
 
-// canPoll says that readable can be asked.
-const canPoll = true
+// CanPoll says that Queued knows, and that a Probe does.
+const CanPoll = true
 
 // readable reports whether there is something to read or to accept, an end and an
 // error included.

@@ -11,7 +11,8 @@ var (
 	readable        func(fd uintptr) bool
 )
 
-const canPoll = false
+// CanPoll says that Queued and a Probe know nothing.
+const CanPoll = false
 
 // Sendfile may be had elsewhere too, but what a deadline that cuts it leaves is
 // not known.
