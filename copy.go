@@ -134,7 +134,7 @@ func (c *Conn) moveTo(w io.Writer, left int64) (n int64, rerr, werr error) {
 	}
 	more := false
 	for n < left {
-		if c.r == c.w {
+		if !c.ahead() {
 			more, rerr = c.fillForCopy(more)
 		}
 		var k int64
@@ -175,7 +175,7 @@ func (c *Conn) writeUnread(w io.Writer, left int64) (int64, error) {
 	unread := c.buffer()[c.r:c.w]
 	unread = unread[:min(int64(len(unread)), left)]
 	k, err := w.Write(unread)
-	c.r += k
+	c.r, c.empty = c.r+k, false
 	if err == nil && k < len(unread) {
 		err = io.ErrShortWrite
 	}
@@ -184,8 +184,12 @@ func (c *Conn) writeUnread(w io.Writer, left int64) (int64, error) {
 
 // fillForCopy reads into the small array, or, if the last read filled its buffer,
 // into one large enough to copy with, which is given back when nothing more comes
-// for a moment. filled says that this read filled its buffer.
+// for a moment. filled says that this read filled its buffer. Where one Read is one
+// message it is passed on as one.
 func (c *Conn) fillForCopy(more bool) (filled bool, err error) {
+	if c.packed() {
+		return false, c.fillPacket(guard.Own)
+	}
 	c.release()
 	if more {
 		c.large = bufpool.Get(copied)

@@ -38,6 +38,9 @@ const (
 // then Timeouts.Idle of either side applies, and a stop ends it with ErrDraining
 // after 100 ms without a byte. Both sides get a FIN, not a reset.
 //
+// Between two Conns with Packets each message stays one; as nothing ends there, ctx
+// must, or a limit.
+//
 // Between two TCP or unix sockets on Linux the bytes stay in the kernel (splice, as
 // ReadFrom has it). A pipe is held only while bytes move: an idle relay costs its two
 // sockets, no buffer, and one goroutine beside the caller's.

@@ -558,3 +558,31 @@ func TestStopEndsIdleRelay(t *testing.T) {
 		client.Close()
 	})
 }
+
+// Where one Read is one message, it is passed on as one.
+func TestRelayKeepsPackets(t *testing.T) {
+	hereA, left := udpPair(t)
+	hereB, right := udpPair(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var err error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err = sockets.Relay(ctx, sockets.NewConn(hereA, sockets.Packets()), sockets.NewConn(hereB, sockets.Packets()))
+	})
+	p := make([]byte, 65536)
+	for _, size := range []int{0, 1, 127, 128, 129, 0, 5000, 60_000} {
+		for from, to := range map[net.Conn]net.Conn{left: right, right: left} {
+			want := random(size)
+			if _, err := from.Write(want); err != nil {
+				t.Fatal(err)
+			}
+			_ = to.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if n, err := to.Read(p); !bytes.Equal(p[:n], want) || err != nil {
+				t.Errorf("a message of %d arrives as one of %d, %v", size, n, err)
+			}
+		}
+	}
+	stop()
+	wg.Wait()
+	wantError(t, "Relay", err, context.Canceled)
+}
