@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -56,11 +57,11 @@ func checkProof(t *testing.T, d *client.Dialer, address string, want bool) {
 // A user's way to say never is not a time in the past.
 func TestRetryNever(t *testing.T) {
 	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
-		sent := 0
-		address := w.udp(func(int, []byte, func(string)) { sent++ })
+		var sent atomic.Int64
+		address := w.udp(func(int, []byte, func(string)) { sent.Add(1) })
 		u := dialUDP(t, w.dialer(client.Dialer{Retry: client.Retry{First: math.MaxInt64, Max: math.MaxInt64}}), address)
-		if _, err := u.Call(t.Context(), []byte("x")); !sockets.IsTimeout(err) || sent != 1 {
-			t.Errorf("%d were sent: %v", sent, err)
+		if _, err := u.Call(t.Context(), []byte("x")); !sockets.IsTimeout(err) || sent.Load() != 1 {
+			t.Errorf("%d were sent: %v", sent.Load(), err)
 		}
 	})
 }
