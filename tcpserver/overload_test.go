@@ -190,6 +190,7 @@ func TestRejectDelaysNobody(t *testing.T) {
 		if err := ended(first); err != io.EOF {
 			t.Error(err)
 		}
+		synctest.Wait() // its slot is free a moment after its connection is closed
 		next := r.client()
 		defer next.Close()
 		hello(t, next)
