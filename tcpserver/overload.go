@@ -63,7 +63,6 @@ func (s *Server) evictIdle() (gone <-chan struct{}, again time.Duration) {
 		}
 		left := s.idlers.leaves(c)
 		if c.guard.Evict(since) {
-			s.evicted.Add(1)
 			return left, idleEnough // for its handler to end
 		}
 		s.idlers.left(c)

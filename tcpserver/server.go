@@ -153,7 +153,7 @@ func (s *Server) begin(ctx context.Context) *run {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.limits.Hooks = s.Trace.hooks()
+	r.limits.Hooks, r.limits.Evictions = s.Trace.hooks(), &s.evicted
 	s.once.Do(func() {
 		n := s.Limits.conns()
 		s.handlers, s.handshakes = newSlots(n), newSlots(s.Limits.handshakes(n))

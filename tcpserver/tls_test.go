@@ -185,7 +185,8 @@ func TestTLSEvictNotReading(t *testing.T) {
 		begin := time.Now()
 		c := tls.Client(r.client(), clientTLS())
 		defer c.Close()
-		if ask(t, c, "x"); since(begin) != 0 {
+		// TLS may hold bytes that nobody can count: one look of 5 ms tells.
+		if ask(t, c, "x"); since(begin) > 5*time.Millisecond {
 			t.Errorf("the new one waited %v", since(begin))
 		}
 		if err := r.wait(); err != nil {

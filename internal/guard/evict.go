@@ -16,20 +16,31 @@ func (g *Guard) IdleSince() (t time.Time, ok bool) {
 	return g.start.Add(at), ok
 }
 
-// Evict ends the connection if it has been idle since t, and no byte has come that
-// nobody has read yet.
+// Evict ends the connection if it has been idle since t, and reports whether it has
+// been. Who reads ends it, unless a byte has come: nobody else knows whether one is in
+// the reader's hands at this moment. After the peer's EOF nobody reads.
 func (g *Guard) Evict(t time.Time) bool {
 	g.mu.Lock()
 	at, ok := g.idleLocked()
-	g.mu.Unlock()
-	if !ok || !g.start.Add(at).Equal(t) {
-		return false
+	n, _ := sockopt.Unread(g.raw)
+	ok = ok && n == 0 && g.start.Add(at).Equal(t)
+	if ok && !g.eof {
+		g.evicting = true
+		g.wakeReadLocked()
 	}
-	if n, _ := sockopt.Unread(g.raw); n > 0 {
-		return false
+	unread := g.eof
+	g.mu.Unlock()
+	if ok && unread {
+		g.evict()
+	}
+	return ok
+}
+
+func (g *Guard) evict() {
+	if c := g.limits.Evictions; c != nil {
+		c.Add(1)
 	}
 	g.End(ErrEvicted)
-	return true
 }
 
 func (g *Guard) idleLocked() (time.Duration, bool) {

@@ -75,6 +75,7 @@ type Guard struct {
 	eof                   bool // the peer has ended its sending
 	layered               bool // conn is not raw
 	passing               bool // what came from elsewhere is being written
+	evicting              bool // to end, unless a byte has come
 	upgrading             *probe
 }
 

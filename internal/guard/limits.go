@@ -1,6 +1,9 @@
 package guard
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Limits are what a server sets for its connections. Zero: none.
 type Limits struct {
@@ -9,6 +12,8 @@ type Limits struct {
 	Write   time.Duration // in which the peer must take at least one byte
 	MinRate int           // bytes per second, of a message and of a write
 	Hooks   *Hooks        // nil: none
+
+	Evictions *atomic.Int64 // counts them; nil: nobody asks
 }
 
 // Hooks are told what only the guard sees, with the Owner of the connection. Nil

@@ -40,6 +40,9 @@ func (g *Guard) Receive(w Wait, read func(net.Conn) (int, error)) (int, error) {
 	}
 	for {
 		conn, err := g.beginRead(w, since, &looked)
+		if err == ErrEvicted && g.Ended() == nil {
+			g.evict()
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -77,8 +80,9 @@ func (g *Guard) beginRead(w Wait, since time.Duration, looked *bool) (net.Conn, 
 	at, why := g.readLimit(w, since)
 	if at <= now {
 		// An expired deadline hides bytes that wait, and bytes that are
-		// here win over a stop.
-		if g.drainAt == never || why != g.why.drain || *looked || !g.bytesMayWaitLocked(&at, now) {
+		// here win over a stop and over a newcomer.
+		yields := why == ErrEvicted || g.drainAt != never && why == g.why.drain
+		if !yields || *looked || !g.bytesMayWaitLocked(&at, now) {
 			return nil, g.readEndsLocked(why)
 		}
 		*looked = true
@@ -140,6 +144,9 @@ func (g *Guard) soonerQuiet(sooner func(time.Duration, error)) {
 }
 
 func (g *Guard) soonerIdle(sooner func(time.Duration, error), since time.Duration) {
+	if g.evicting {
+		sooner(expired, ErrEvicted)
+	}
 	if g.limits.Idle > 0 {
 		sooner(since+g.limits.Idle, ErrIdle)
 	}
@@ -177,7 +184,7 @@ func (g *Guard) endRead(n int, err error, w Wait) error {
 	g.mu.Lock()
 	g.waiting = false
 	if n > 0 {
-		g.idle = never
+		g.idle, g.evicting = never, false
 	}
 	if n > 0 && (w == Next || w == Reply) {
 		g.beginLocked(now, g.read.Load()-int64(n))
