@@ -77,7 +77,7 @@ func TestAcceptQueue(t *testing.T) {
 		defer c.Close()
 	}
 	var st tcpserver.Stats
-	for end := time.Now().Add(10 * time.Second); st.Queue != 8 && time.Now().Before(end); st = r.Stats() {
+	for end := time.Now().Add(10 * time.Second); (st.Queue != 8 || st.Accepted != 2) && time.Now().Before(end); st = r.Stats() {
 		runtime.Gosched()
 	}
 	if st.Queue != 8 || st.QueueLimit < 8 || st.Running != 1 || st.Accepted != 2 {
