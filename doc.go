@@ -14,7 +14,8 @@
 //  4. [Conn.Read] and [Conn.Await]: a protocol of your own.
 //
 // A client's half of the first is [Conn.Call]. What a message is, a [Framing] says:
-// [Lines] by default, [LengthPrefix], [Uvarint], or one of your own.
+// [Lines] by default, [LengthPrefix], [Uvarint], [Packets] where the transport keeps
+// boundaries, or one of your own. [Relay] joins two connections.
 //
 // # What TCP promises, and what it does not
 //
