@@ -21,12 +21,17 @@ import (
 // before it ended.
 func TestBlockIsExact(t *testing.T) {
 	const limit, dialers, each = 3, 100, 3
-	var running, most, ends atomic.Int64
+	var running, most, ends, begun atomic.Int64
+	full := make(chan struct{}) // as many as may run at once do
 	handler := func(_ context.Context, c *sockets.Conn) error {
 		n := running.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		defer running.Add(-1)
+		if begun.Add(1) == limit {
+			close(full)
+		}
+		<-full
 		if _, err := c.ReadMessage(); err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func (g *Guard) beginUpgrade(before *probe) (*probe, error) {
 		p.read.Store(before.read.Load())
 	}
 	g.upgrading = p
-	if g.drainAt != never {
+	if g.drainAt != never && g.silent(p) { // asked before anybody reads
 		p.patience = time.AfterFunc(g.drainAt-g.now(), func() {
 			if g.silent(p) {
 				g.End(ErrDraining)
