@@ -14,7 +14,7 @@ func (w *worker) claimLocked() bool {
 	if l.queue.ready() {
 		e, lane := l.queue.pop()
 		w.lane = lane
-		w.beginLocked(&udpio.Packet{Route: e.route, Data: e.data, Truncated: e.truncated}, e.at)
+		w.beginLocked(&e.Packet, e.at)
 		l.queue.recycle(e)
 		return true
 	}
@@ -43,7 +43,7 @@ func (w *worker) beginLocked(p *udpio.Packet, readAt time.Time) {
 	d := w.datagram()
 	*d = Datagram{
 		From: endpoint(p.Route), To: l.asked(p),
-		Data: w.data, Truncated: p.Truncated,
+		Data: w.data, Truncated: p.Truncated, ECN: p.ECN, Interface: p.Index,
 		worker: w,
 	}
 	w.mu.Lock()
@@ -68,7 +68,7 @@ func (l *loop) keepLocked(p *udpio.Packet) bool {
 			return false
 		case DropOldest:
 			if e := q.shed(lane); e != nil {
-				l.dropLocked(e.route)
+				l.dropLocked(e.Route)
 				q.recycle(e)
 			}
 		}

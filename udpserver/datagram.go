@@ -25,6 +25,14 @@ type Datagram struct {
 	// Truncated is set if the datagram was longer than Server.MaxSize, and
 	// its rest is lost. See Server.KeepTruncated.
 	Truncated bool
+	// ECN is the congestion notification that the network has left in the IP
+	// header: 0 not capable, 1 and 2 capable, 3 congestion experienced (RFC
+	// 3168 section 5). It is 0 unless Server.ECN is set and the system tells.
+	ECN uint8
+	// Interface is the index of the network interface that the datagram came
+	// in by, as in net.Interface; 0 where To is not known either, and on a
+	// socket that is bound to one address.
+	Interface int
 
 	worker *worker
 	kept   *kept
@@ -99,7 +107,8 @@ func (d *Datagram) Validate() {
 // closes the socket, and return net.ErrClosed from then on. Serve does not wait
 // for clones.
 func (d *Datagram) Clone() *Datagram {
-	c := &Datagram{From: d.From, To: d.To, Data: bytes.Clone(d.Data), Truncated: d.Truncated, kept: d.kept}
+	c := *d
+	c.Data, c.worker = bytes.Clone(d.Data), nil
 	if w := d.worker; w != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -108,5 +117,5 @@ func (d *Datagram) Clone() *Datagram {
 			c.kept = &kept{w.loop, w.route}
 		}
 	}
-	return c
+	return &c
 }

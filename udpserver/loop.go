@@ -57,6 +57,7 @@ type loop struct {
 	ended      bool           // nothing more will be read
 	pace       pace
 	cutOff     bool  // nothing more will be handled
+	failed     error // of the last try to read, during the pause before the next
 	err        error // why reading ended, nil for a stop
 	workers    int
 	idle       []*worker // those that are parked, the last to come is woken first
@@ -87,6 +88,9 @@ func (r *run) newLoop(ctx context.Context, pc net.PacketConn, n int) *loop {
 		retry: backoff.Backoff{Min: time.Millisecond, Max: time.Second},
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	if s.ECN {
+		l.io.WantECN()
+	}
 	l.queue = newQueue(s.Queue, s.Order, n)
 	l.setBuffers()
 	_ = l.io.Clear() // a deadline from before would end every read

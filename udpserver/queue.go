@@ -56,11 +56,9 @@ const spareQueued = 256
 
 // queued is a datagram that waits.
 type queued struct {
-	next      *queued
-	route     udpio.Route
-	data      []byte
-	truncated bool
-	at        time.Time
+	udpio.Packet // Data is its own
+	next         *queued
+	at           time.Time
 }
 
 // lane is what waits and belongs together: all of a socket, or one sender's.
@@ -161,7 +159,9 @@ func (q *queue) push(p *udpio.Packet, at time.Time) {
 		q.free = e.next
 		q.freeQueued--
 	}
-	*e = queued{route: p.Route, data: append(e.data[:0], p.Data...), truncated: p.Truncated, at: at}
+	own := append(e.Data[:0], p.Data...)
+	*e = queued{Packet: *p, at: at}
+	e.Data = own
 	if l.head == nil {
 		l.head = e
 	} else {
@@ -170,7 +170,7 @@ func (q *queue) push(p *udpio.Packet, at time.Time) {
 	l.tail = e
 	l.n++
 	q.n++
-	q.bytes += len(e.data)
+	q.bytes += len(e.Data)
 	q.show(l)
 }
 
@@ -214,7 +214,7 @@ func (q *queue) take(l *lane) *queued {
 	l.head = e.next
 	l.n--
 	q.n--
-	q.bytes -= len(e.data)
+	q.bytes -= len(e.Data)
 	return e
 }
 
@@ -238,7 +238,7 @@ func (q *queue) shed(l *lane) *queued {
 func (q *queue) clear() (routes []udpio.Route) {
 	empty := func(l *lane) {
 		for l.n > 0 {
-			routes = append(routes, q.take(l).route)
+			routes = append(routes, q.take(l).Route)
 		}
 	}
 	empty(&q.all)
@@ -257,8 +257,8 @@ func (q *queue) recycle(e *queued) {
 	if q.freeQueued >= spareQueued {
 		return
 	}
-	if cap(e.data) > shortBuffer {
-		e.data = nil
+	if cap(e.Data) > shortBuffer {
+		e.Data = nil
 	}
 	e.next, q.free = q.free, e
 	q.freeQueued++

@@ -33,10 +33,14 @@ func (l *loop) publish(packets []udpio.Packet) {
 	now := time.Now()
 	var drops Drops
 	bytes := 0
+	messages := len(packets)
 	good := packets[:0]
 	for i := range packets {
 		p := &packets[i]
 		bytes += len(p.Data)
+		if p.Joined {
+			messages--
+		}
 		if why, ok := l.refuse(p, now); ok {
 			*drops.counter(why)++
 			l.dropped(p.Route, why)
@@ -49,7 +53,7 @@ func (l *loop) publish(packets []udpio.Packet) {
 		}
 	}
 	if l.drains {
-		l.budget -= bytes + len(packets)*overhead
+		l.budget -= bytes + messages*overhead
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,9 +69,10 @@ func (l *loop) publish(packets []udpio.Packet) {
 	l.batch, l.readAt = good, now
 }
 
-// overhead is the least that a system charges a queued datagram beside its
-// bytes. Linux takes about three times as much (its truesize), so a draining
-// loop never stops before it has read all that was queued.
+// overhead is the least that a system charges beside the bytes for what is queued,
+// a datagram or several that it has merged. Linux takes about three times as much
+// (its truesize), so a draining loop never stops before it has read all that was
+// queued.
 const overhead = 256
 
 // refuse says which datagrams no handler should see.
@@ -75,6 +80,8 @@ func (l *loop) refuse(p *udpio.Packet, now time.Time) (Drop, bool) {
 	switch {
 	case p.Truncated && !l.server.KeepTruncated:
 		return DropTruncated, true
+	case p.Malformed:
+		return DropMalformed, true
 	case !p.Peer.IsValid():
 		return 0, false // not of the Internet: it has no ports
 	case p.Peer.Port() == 0:
@@ -151,7 +158,9 @@ func (l *loop) survive(class udpio.Class, err error) {
 	}
 	l.countReadError()
 	l.server.log(logRead, "local", l.local, "err", err)
+	l.setFailed(l.readError(err))
 	_ = l.retry.Wait(l.stop) // a stop ends it, and the next read notices
+	l.setFailed(nil)
 }
 
 func (l *loop) readError(err error) error {

@@ -70,6 +70,8 @@ type Server struct {
 	// Engine is how datagrams are moved; the zero value is the fastest way
 	// that the socket and the system have.
 	Engine Engine
+	// ECN makes the system tell Datagram.ECN, which it does on Linux.
+	ECN bool
 	// Sockets is how many sockets ListenPacket opens for one address; 0, 1 and
 	// negative mean one, and so does a system that can't share out datagrams
 	// among sockets (all but Linux). Serve runs a loop for each. That helps
@@ -112,9 +114,11 @@ const (
 	EngineSingle
 	// EngineBatch moves many per system call: Linux, on a *net.UDPConn.
 	EngineBatch
-	// EngineTrains is EngineBatch, and replies of one batch to one peer go
-	// through the system's network layers as one (UDP_SEGMENT, Linux 4.18),
-	// and arrive as they were. A capture on this host shows them in one.
+	// EngineTrains is EngineBatch, and datagrams from or to one peer go through
+	// the system's network layers as one where they follow each other closely
+	// (UDP_SEGMENT, Linux 4.18, and UDP_GRO, 5.12). They come out as they were
+	// sent. A capture on this host shows them in one, and what the receive
+	// buffer has no room for is lost, and counted, as one.
 	EngineTrains
 )
 

@@ -46,6 +46,9 @@ type SessionDrops struct {
 	// Self came from the socket that they came to; to answer them would never
 	// end.
 	Self uint64
+	// Malformed came with control data of the system that did not fit; see
+	// Drops.Malformed.
+	Malformed uint64
 	// Backlog and PerSource were the first of their sender, and too many
 	// sessions waited for Accept, or came from the same source.
 	Backlog, PerSource uint64
@@ -59,7 +62,7 @@ type SessionDrops struct {
 
 // Total is the sum of all kinds.
 func (d SessionDrops) Total() uint64 {
-	return d.Truncated + d.PortZero + d.NoAddress + d.Self + d.Backlog + d.PerSource + d.Closed + d.Queue + d.Unread
+	return d.Truncated + d.Malformed + d.PortZero + d.NoAddress + d.Self + d.Backlog + d.PerSource + d.Closed + d.Queue + d.Unread
 }
 
 // Stats returns what the listener has done so far. It is safe at any time.

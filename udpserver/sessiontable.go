@@ -33,6 +33,8 @@ func (l *SessionListener) takeLocked(p *udpio.Packet, now time.Time) (dropped *u
 	switch {
 	case p.Truncated:
 		return &d.Truncated
+	case p.Malformed:
+		return &d.Malformed
 	case p.Peer.IsValid() && p.Peer.Port() == 0:
 		return &d.PortZero
 	case l.isOwn(p):

@@ -26,7 +26,8 @@ type Stats struct {
 	// Unsent counts those that it did not take.
 	Unsent SendErrors
 	// KernelDropped is how many datagrams the system has dropped because the
-	// receive buffer was full. They are not in Received. Known on Linux.
+	// receive buffer was full; several that it had merged (see EngineTrains)
+	// count as one. They are not in Received. Known on Linux.
 	KernelDropped uint64
 	// ReadBuffer and WriteBuffer are the bytes that the buffers of the open
 	// sockets hold together, and Waiting of Limit the bytes that wait to be
@@ -34,8 +35,9 @@ type Stats struct {
 	// are about to be lost. Known on Linux.
 	ReadBuffer, WriteBuffer, Waiting, Limit uint64
 	// ReadErrors is how many times reading failed, for other reasons than a
-	// truncated datagram.
-	ReadErrors uint64
+	// truncated datagram. Failing is how many sockets can't be read at the
+	// moment; see Health.
+	ReadErrors, Failing uint64
 }
 
 // Drops counts datagrams that were received and not handled.
@@ -47,6 +49,10 @@ type Drops struct {
 	// Self came from the socket that they came to; to answer them would never
 	// end.
 	Self uint64
+	// Malformed came with control data of the system that did not fit, so that
+	// the address that a reply must leave from is not known. That happens on a
+	// socket for which much else was enabled too.
+	Malformed uint64
 	// Rate were more than Limits.Rate allows their source.
 	Rate uint64
 	// Queue found all handlers busy and the queue full, or had to make room
@@ -68,6 +74,7 @@ const (
 	DropRate
 	DropQueue
 	DropStopped
+	DropMalformed
 )
 
 // String returns the reason in words.
@@ -85,17 +92,19 @@ func (d Drop) String() string {
 		return "queue full"
 	case DropStopped:
 		return "stopped"
+	case DropMalformed:
+		return "malformed control data"
 	}
 	return "invalid"
 }
 
 func (d *Drops) counter(why Drop) *uint64 {
-	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Rate, &d.Queue, &d.Stopped}[why]
+	return [...]*uint64{&d.Truncated, &d.PortZero, &d.Self, &d.Rate, &d.Queue, &d.Stopped, &d.Malformed}[why]
 }
 
 // Total is the sum of all kinds.
 func (d Drops) Total() uint64 {
-	return d.Truncated + d.PortZero + d.Self + d.Rate + d.Queue + d.Stopped
+	return d.Truncated + d.PortZero + d.Self + d.Rate + d.Queue + d.Stopped + d.Malformed
 }
 
 // SendErrors counts the datagrams that could not be sent, by what was wrong.
@@ -127,6 +136,9 @@ func (l *loop) stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.counts
+	if l.failed != nil {
+		s.Failing = 1
+	}
 	l.sends.into(&s)
 	l.memoryLocked(&s)
 	return s

@@ -54,8 +54,8 @@ const (
 	// frame, and more than most protocols send. Longer datagrams get one of
 	// maxSize, for as long as their handler runs.
 	shortBuffer = 2048
-	// chunk is how many Datagrams are allocated together.
-	chunk = 16
+	// chunk is how many Datagrams are allocated together: 2 KiB.
+	chunk = 17
 	// parked is how many workers without work a loop keeps, and how many
 	// spare buffers.
 	parked = 16

@@ -54,7 +54,11 @@ func flow(to netip.AddrPort, start time.Time) (count int, trips []float64, err e
 	if err != nil {
 		return 0, nil, err
 	}
-	conn := udpio.Open(pc, 2048, udpio.Best)
+	engine := udpio.Trains
+	if *loadBy == "batch" {
+		engine = udpio.Multi
+	}
+	conn := udpio.Open(pc, 2048, engine)
 	defer conn.Close()
 	out := conn.NewBatch(func(udpio.Route, error) {})
 	if out == nil {

@@ -6,6 +6,13 @@
 //	go run .                                    64-byte echo, four flows
 //	go run . -flows 1 -window 1                 one flow, one datagram at a time
 //	go run . -server-cpus 0,1 -load-cpus 0,1    all on the same two cores
+//	go run . -load batch                        a load that costs more than most servers
+//
+// By default the load sends and takes what a flow has on its way in trains
+// (UDP_SEGMENT, UDP_GRO), so that it is not the load that is measured: one datagram
+// at a time across the loopback costs its sender most of what an echo costs. With
+// -load batch it uses sendmmsg and recvmmsg alone; then look at the server's
+// processor time for a reply, since the load's core is the one that is full.
 //
 // It is a module of its own so that gnet is no requirement of the library.
 package main
@@ -32,6 +39,7 @@ var (
 	flows      = flag.Int("flows", 4, "senders, each with a socket of its own")
 	window     = flag.Int("window", 48, "datagrams that a flow has on their way")
 	size       = flag.Int("size", 64, "bytes of a datagram")
+	loadBy     = flag.String("load", "trains", "how the load moves datagrams: trains or batch")
 	serverCPUs = flag.String("server-cpus", "0", "cores of the server, as taskset takes them")
 	loadCPUs   = flag.String("load-cpus", "1", "cores of the load")
 )
@@ -120,7 +128,7 @@ func measure(name string) (r result, err error) {
 		to, _ = netip.ParseAddrPort(lines.Text())
 	}
 	text, err := pinned(*loadCPUs, "-role", "load", "-address", to.String(),
-		"-time", length.String(), "-flows", strconv.Itoa(*flows), "-window", strconv.Itoa(*window), "-size", strconv.Itoa(*size)).Output()
+		"-time", length.String(), "-flows", strconv.Itoa(*flows), "-window", strconv.Itoa(*window), "-size", strconv.Itoa(*size), "-load", *loadBy).Output()
 	if err != nil {
 		return r, err
 	}

@@ -13,10 +13,12 @@ import (
 // socket that is bound to all.
 const CanSource = true
 
-// controlSize is the room that the control messages of one datagram take: a
-// socket of both families reports an IPv4 datagram twice, and a process may have
-// enabled a timestamp too.
-const controlSize = 128
+// controlSize is the room that the control messages of one datagram take: 24
+// bytes each for the size of merged ones and twice the ECN bits, 72 for the address
+// asked, which a socket of both families reports twice, and 48 to spare, for what a
+// process may have enabled too. What is cut are the addresses: the system puts the
+// size before them.
+const controlSize = 192
 
 const (
 	headerLen = unix.SizeofCmsghdr
@@ -34,35 +36,76 @@ func enableControl(raw syscall.RawConn) (ok bool) {
 	return ok && err == nil
 }
 
-// parseControl fills in what the control messages in b say. Broken ones end it:
-// a datagram without them is still a datagram.
-func parseControl(b []byte, r *Route) {
+// enableECN asks the system for the bits of ECN.
+func enableECN(raw syscall.RawConn) (ok bool) {
+	err := raw.Control(func(fd uintptr) {
+		v4 := unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+		v6 := unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
+		ok = v4 == nil || v6 == nil
+	})
+	return ok && err == nil
+}
+
+// parseControl fills in what the control messages in b say, and returns the size of
+// the datagrams that were merged, 0 if none were. Broken messages end it: a
+// datagram without them is still a datagram.
+func parseControl(b []byte, p *Packet) (merged int) {
 	for len(b) >= headerLen {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
 		n := uint64(h.Len) //nolint:unconvert // 32 bits wide on some systems, and hostile in a test
 		if n < headerLen || n > uint64(len(b)) {
-			return
+			break
 		}
-		parseMessage(h.Level, h.Type, b[headerLen:n], r)
+		data := b[headerLen:n]
+		switch h.Level {
+		case unix.IPPROTO_IP:
+			parseIPv4(h.Type, data, p)
+		case unix.IPPROTO_IPV6:
+			parseIPv6(h.Type, data, p)
+		case unix.SOL_UDP:
+			if h.Type == unix.UDP_GRO && len(data) >= 4 {
+				merged = max(0, int(int32(binary.NativeEndian.Uint32(data))))
+			}
+		}
 		next := (int(n) + int(align) - 1) &^ (int(align) - 1)
 		b = b[min(next, len(b)):]
 	}
+	return merged
 }
 
-func parseMessage(level, kind int32, data []byte, r *Route) {
+// isControlCut reports whether a message had more control data than there was room
+// for.
+func isControlCut(flags int) bool { return flags&unix.MSG_CTRUNC != 0 }
+
+// ecnBits are those of the traffic class that are for ECN (RFC 3168 section 5).
+const ecnBits = 3
+
+func parseIPv4(kind int32, data []byte, p *Packet) {
 	switch {
-	case level == unix.IPPROTO_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+	case kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 		// Index, the address to reply from, the address that was asked.
-		r.Index = int(binary.NativeEndian.Uint32(data))
-		r.Source = ownSource(netip.AddrFrom4([4]byte(data[4:8])))
-		r.Asked = netip.AddrFrom4([4]byte(data[8:12]))
-	case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		p.Index = int(binary.NativeEndian.Uint32(data))
+		p.Source = ownSource(netip.AddrFrom4([4]byte(data[4:8])))
+		p.Asked = netip.AddrFrom4([4]byte(data[8:12]))
+		if p.Source.IsUnspecified() { // it came before the system was asked
+			p.Source = ownSource(p.Asked)
+		}
+	case kind == unix.IP_TOS && len(data) >= 1:
+		p.ECN = data[0] & ecnBits
+	}
+}
+
+func parseIPv6(kind int32, data []byte, p *Packet) {
+	switch {
+	case kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 		asked := netip.AddrFrom16([16]byte(data[:16]))
 		if asked.Is4In6() { // the IPv4 message beside it says more
 			return
 		}
-		r.Index = int(binary.NativeEndian.Uint32(data[16:]))
-		r.Asked, r.Source = asked, ownSource(asked)
+		p.Index = int(binary.NativeEndian.Uint32(data[16:]))
+		p.Asked, p.Source = asked, ownSource(asked)
+	case kind == unix.IPV6_TCLASS && len(data) >= 4:
+		p.ECN = uint8(binary.NativeEndian.Uint32(data)) & ecnBits
 	}
 }
 

@@ -13,7 +13,13 @@ const controlSize = 0
 
 func enableControl(syscall.RawConn) bool { return false }
 
-func parseControl([]byte, *Route) {}
+func mergeReceived(syscall.RawConn, bool) bool { return false }
+
+func enableECN(syscall.RawConn) bool { return false }
+
+func parseControl([]byte, *Packet) int { return 0 }
+
+func isControlCut(int) bool { return false }
 
 func appendControl([]byte, Route) []byte { return nil }
 

@@ -41,8 +41,13 @@ type multi struct {
 	names   [most]unix.RawSockaddrInet6
 	control []byte // controlSize bytes for each; nil: none are wanted
 	bufs    []byte // all of them
+	stride  int    // from one to the next
+	slot    int    // bytes that each can take
+	merging bool   // what was received may be several datagrams
+	n       int    // messages received
+	next    int    // the first of them that is not open yet
+	open    message
 	packets [most]Packet
-	n       int
 	errno   syscall.Errno
 	wait    func(fd uintptr) bool
 	try     func(fd uintptr)
@@ -61,6 +66,7 @@ func openMulti(s *single, trains bool) Conn {
 	}
 	m := &multi{single: s, raw: raw, zones: newZones()}
 	m.ask(trains)
+	m.merging = mergeReceived(raw, trains)
 	m.wait = func(fd uintptr) bool { m.receive(fd); return m.errno != unix.EAGAIN }
 	m.try = m.receive
 	m.layOut()
@@ -103,25 +109,27 @@ func (m *multi) reaches(a netip.Addr) bool {
 
 // layOut points the headers at their buffers, once and for all.
 func (m *multi) layOut() {
-	stride := (m.size+63)&^63 + gap
-	m.bufs = make([]byte, most*stride) // touched as far as datagrams reach
-	if m.oob != nil {
+	m.slot = m.size
+	if m.merging {
+		m.slot = max(m.size, maxMerged)
+	}
+	m.stride = (m.slot+63)&^63 + gap
+	m.bufs = make([]byte, most*m.stride) // touched as far as datagrams reach
+	if m.oob != nil || m.merging {
 		m.control = make([]byte, most*controlSize)
 	}
 	for i := range m.headers {
 		h := &m.headers[i]
-		m.vectors[i].Base = &m.bufs[i*stride]
-		m.vectors[i].SetLen(m.size)
+		m.vectors[i].Base = &m.bufs[i*m.stride]
+		m.vectors[i].SetLen(m.slot)
 		h.Iov = &m.vectors[i]
 		h.SetIovlen(1)
 		h.Name = (*byte)(unsafe.Pointer(&m.names[i]))
-		m.packets[i].Data = m.bufs[i*stride : i*stride+m.size]
 		if m.control != nil {
 			h.Control = &m.control[i*controlSize]
 		}
 		m.reset(i)
 	}
-	m.n = 0
 }
 
 // reset makes the i-th header ready for a read: the system has overwritten the
@@ -136,11 +144,20 @@ func (m *multi) reset(i int) {
 
 // Read implements Conn.
 func (m *multi) Read() ([]Packet, error) {
+	if m.next == m.n && !m.open.more {
+		if err := m.fetch(); err != nil {
+			return nil, err
+		}
+	}
+	return m.split(), nil
+}
+
+// fetch receives messages.
+func (m *multi) fetch() (err error) {
 	for i := range m.n {
 		m.reset(i)
 	}
-	m.n = 0
-	var err error
+	m.n, m.next = 0, 0
 	if m.draining {
 		err = m.raw.Control(m.try)
 	} else {
@@ -148,16 +165,13 @@ func (m *multi) Read() ([]Packet, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case m.errno == unix.EAGAIN:
-		return nil, os.ErrDeadlineExceeded
+		return os.ErrDeadlineExceeded
 	case m.errno != 0:
-		return nil, os.NewSyscallError("recvmmsg", m.errno)
+		return os.NewSyscallError("recvmmsg", m.errno)
 	}
-	for i := range m.n {
-		m.decode(i)
-	}
-	return m.packets[:m.n], nil
+	return nil
 }
 
 func (m *multi) receive(fd uintptr) {
@@ -173,13 +187,15 @@ func (m *multi) receive(fd uintptr) {
 	}
 }
 
-// decode makes the i-th packet of what the system has filled in.
-func (m *multi) decode(i int) {
-	h, p := &m.headers[i], &m.packets[i]
-	p.Route = Route{Peer: m.zones.addrPort(&m.names[i])}
-	if m.control != nil {
-		parseControl(m.control[i*controlSize:][:h.Controllen], &p.Route)
+// WantECN implements Conn.
+func (m *multi) WantECN() bool {
+	if !m.single.WantECN() {
+		return false
 	}
-	p.Data = p.Data[:m.size][:min(int(h.n), m.size)]
-	p.Truncated = h.Flags&unix.MSG_TRUNC != 0
+	m.control = make([]byte, most*controlSize)
+	for i := range m.headers {
+		m.headers[i].Control = &m.control[i*controlSize]
+		m.reset(i)
+	}
+	return true
 }

@@ -56,8 +56,11 @@ type single struct {
 func newSingle(pc net.PacketConn, size int) *single {
 	s := &single{pc: pc, size: size, started: time.Now()}
 	s.udp, _ = pc.(*net.UDPConn)
-	if raw := rawConn(pc); s.udp != nil && raw != nil && isWildcard(pc) && enableControl(raw) {
-		s.oob = make([]byte, controlSize)
+	if raw := rawConn(pc); s.udp != nil && raw != nil {
+		mergeReceived(raw, false)
+		if isWildcard(pc) && enableControl(raw) {
+			s.oob = make([]byte, controlSize)
+		}
 	}
 	s.from, _ = pc.(addrPortReader)
 	s.to, _ = pc.(addrPortWriter)
@@ -74,33 +77,48 @@ func (s *single) Read() ([]Packet, error) {
 			return nil, err
 		}
 	}
-	n, r, err := s.read()
+	p := &s.one[0]
+	*p = Packet{}
+	n, err := s.read(p)
 	if err != nil {
 		return nil, err
 	}
 	if n < 0 || n > len(s.buf) {
 		return nil, fmt.Errorf("%T read %d bytes into a buffer of %d", s.pc, n, len(s.buf))
 	}
-	s.one[0] = Packet{Route: r, Data: s.buf[:min(n, s.size)], Truncated: n > s.size}
+	p.Data, p.Truncated = s.buf[:min(n, s.size)], n > s.size
 	return s.one[:], nil
 }
 
-func (s *single) read() (n int, r Route, err error) {
+func (s *single) read(p *Packet) (n int, err error) {
 	switch {
 	case s.msgFrom != nil:
-		var oobn int
-		n, oobn, _, r.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, s.oob)
-		parseControl(s.oob[:oobn], &r)
+		var oobn, flags int
+		n, oobn, flags, p.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, s.oob)
+		parseControl(s.oob[:oobn], p)
+		p.Malformed = s.oob != nil && isControlCut(flags) && !p.Asked.IsValid()
 	case s.from != nil:
-		n, r.Peer, err = s.from.ReadFromUDPAddrPort(s.buf)
+		n, p.Peer, err = s.from.ReadFromUDPAddrPort(s.buf)
 	default:
-		n, r.Raw, err = s.pc.ReadFrom(s.buf)
-		if u, ok := r.Raw.(*net.UDPAddr); ok && u != nil {
-			r.Peer = u.AddrPort()
+		n, p.Raw, err = s.pc.ReadFrom(s.buf)
+		if u, ok := p.Raw.(*net.UDPAddr); ok && u != nil {
+			p.Peer = u.AddrPort()
 		}
 	}
-	r.Peer = unmapped(r.Peer)
-	return n, r, err
+	p.Peer = unmapped(p.Peer)
+	return n, err
+}
+
+// WantECN implements Conn.
+func (s *single) WantECN() bool {
+	raw := rawConn(s.pc)
+	if s.udp == nil || raw == nil || !enableECN(raw) {
+		return false
+	}
+	if s.oob == nil {
+		s.oob = make([]byte, controlSize)
+	}
+	return true
 }
 
 // Write implements Conn.

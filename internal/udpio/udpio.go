@@ -29,6 +29,9 @@ type Conn interface {
 	// Drain makes the Reads that follow an Interrupt take what is queued,
 	// and fail with os.ErrDeadlineExceeded where they would have waited.
 	Drain()
+	// WantECN makes the system tell Packet.ECN, and reports whether it does.
+	// It is called before the first Read.
+	WantECN() bool
 	// Memory is what the system tells about the socket's buffers; its figures
 	// are 0 where it does not. It is safe after Close.
 	Memory() Memory
@@ -54,6 +57,15 @@ type Packet struct {
 	// Truncated is set if the datagram was longer than the engine was told to
 	// read; Data is then its beginning.
 	Truncated bool
+	// Malformed is set if what the system says about the datagram did not fit,
+	// and the address that was asked is missing.
+	Malformed bool
+	// Joined is set if the system had merged the datagram with the packet
+	// before it.
+	Joined bool
+	// ECN is the congestion notification of the IP header (RFC 3168), where
+	// WantECN was successful.
+	ECN uint8
 }
 
 // Route is where a datagram came from and how a reply to it goes back.
@@ -94,7 +106,7 @@ const (
 	Best   Engine = iota // the fastest that pc and the system have
 	Single               // one datagram per system call, on any net.PacketConn
 	Multi                // many per system call; where that is impossible, Single
-	Trains               // Multi, and datagrams to one peer cross the system as one
+	Trains               // Multi, and datagrams of or to one peer cross the system as one
 )
 
 // Open returns the engine that suits pc. Datagrams longer than size bytes come
