@@ -121,9 +121,11 @@ func (f *flight) removeLocked(c *call) {
 	}
 }
 
-// wasLocked reports whether the name is that of one of the last calls.
+// wasLocked reports whether the name is that of one of the last calls, or of one
+// that has its reply and whose caller has not come back yet.
 func (f *flight) wasLocked(n name) bool {
-	return n.ok && slices.Contains(f.ended[:min(f.nEnded, len(f.ended))], n.id)
+	c := f.named[n.id]
+	return n.ok && (c != nil && c.done || slices.Contains(f.ended[:min(f.nEnded, len(f.ended))], n.id))
 }
 
 // findLocked returns the call that a message with that name answers. scan is the
