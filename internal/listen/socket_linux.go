@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Groups: the system shares out what arrives among the sockets of one address.
+const Groups = true
+
 // abstract: names that begin with "@" and are no files.
 const abstract = true
 

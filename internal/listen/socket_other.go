@@ -7,6 +7,10 @@ import (
 	"syscall"
 )
 
+// Groups: elsewhere the option has another name (FreeBSD), gives everything to one
+// socket (macOS), or does not exist (Windows).
+const Groups = false
+
 // abstract: such names are Linux's.
 const abstract = false
 
@@ -14,8 +18,6 @@ const abstract = false
 // system may close a listening socket that has it.
 func keepAlive(syscall.RawConn) error { return errors.ErrUnsupported }
 
-// share: elsewhere the option has another name (FreeBSD), gives everything to one
-// socket (macOS), or does not exist (Windows).
 func share(socket) bool { return false }
 
 func join(string, string, syscall.RawConn) error { return errors.ErrUnsupported }

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// CanBatch reports whether there is an engine that moves many datagrams at once,
+// and CanMeasure whether Memory tells anything.
+const CanBatch, CanMeasure = true, true
+
 // CanSource reports whether replies leave from the address that was asked, on a
 // socket that is bound to all.
 const CanSource = true

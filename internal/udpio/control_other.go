@@ -4,6 +4,10 @@ package udpio
 
 import "syscall"
 
+// CanBatch reports whether there is an engine that moves many datagrams at once,
+// and CanMeasure whether Memory tells anything.
+const CanBatch, CanMeasure = false, false
+
 // CanSource reports whether replies leave from the address that was asked, on a
 // socket that is bound to all.
 const CanSource = false
