@@ -102,7 +102,8 @@ func (c *Conn) RemoteAddr() net.Addr { return c.NetConn().RemoteAddr() }
 
 // NetConn is the connection underneath, after an upgrade to TLS the *tls.Conn: to
 // set socket options and to ask for its state. Bytes that were read ahead are not
-// in it, and deadlines set on it are void.
+// in it, and deadlines set on it are void. Under TLS lies a layer of this package:
+// the socket is what NetConn after NetConn leads to.
 func (c *Conn) NetConn() net.Conn { return c.guard.Conn() }
 
 // Draining returns a channel that is closed when the server wants this connection
@@ -125,7 +126,14 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 }
 
 // SetWriteDeadline ends writes with a timeout from t on. The zero time means none.
-// On TLS a write that timed out is the last (crypto/tls cannot resume it).
+// One that begins later than t touches nothing, and writing can go on with another t.
+//
+// On TLS a write may end inside a record, all of which counts as written. What the
+// system did not take of it goes out before anything else, with the next write or
+// CloseWrite; Close tries and does not wait, and reading does not send it. So it is
+// for TLS below which this package could lay something: of a server, of Upgrade, of a
+// client.Dialer. On a tls.Conn that was given to NewConn such a write is the last,
+// and a later one returns an error that is no timeout.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.fail("set write deadline", c.guard.SetWriteDeadline(t))
 }

@@ -14,6 +14,7 @@ import (
 	"example.com/sockets/addr"
 	"example.com/sockets/internal/backoff"
 	"example.com/sockets/internal/connhook"
+	"example.com/sockets/internal/guard"
 	"example.com/sockets/internal/operr"
 )
 
@@ -163,7 +164,7 @@ func (d *Dialer) reach(ctx context.Context, t target) (net.Conn, error) {
 	if c.ServerName == "" {
 		c.ServerName = t.host
 	}
-	over := tls.Client(nc, c)
+	over := tls.Client(guard.Below(nc), c)
 	if err := over.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		if ctx.Err() != nil {

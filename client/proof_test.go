@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"math"
+	"net"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -44,7 +45,7 @@ func checkProof(t *testing.T, d *client.Dialer, address string, want bool) {
 		t.Errorf("refused: %v", err)
 	}
 	raw := c.NetConn()
-	if over, ok := raw.(*tls.Conn); ok {
+	for over, ok := raw.(layer); ok; over, ok = raw.(layer) {
 		raw = over.NetConn()
 	}
 	raw.(interface{ CloseWrite() error }).CloseWrite()
@@ -53,6 +54,9 @@ func checkProof(t *testing.T, d *client.Dialer, address string, want bool) {
 		t.Errorf("%T: NotSent is %v: %v", c.NetConn(), sockets.NotSent(err), err)
 	}
 }
+
+// layer is what lies over a connection and shows it.
+type layer interface{ NetConn() net.Conn }
 
 // A user's way to say never is not a time in the past.
 func TestRetryNever(t *testing.T) {

@@ -21,7 +21,7 @@ func (g *Guard) SetReadDeadline(t time.Time) error {
 	if g.waiting {
 		at, _ = g.readLimit(g.wait, g.since)
 	}
-	if g.upgrading != nil {
+	if g.upgrading {
 		return nil // it holds once the upgrade is over
 	}
 	return g.setReadLocked(at)
@@ -36,10 +36,13 @@ func (g *Guard) SetWriteDeadline(t time.Time) error {
 	}
 	g.userWrite = g.instant(t)
 	at := g.userWrite
-	if g.writing {
+	switch {
+	case g.writing:
 		at, _ = g.writeLimit(g.writeSince)
+	case g.kind != socket:
+		at = never // until it is written: see endWrite
 	}
-	if g.upgrading != nil {
+	if g.upgrading {
 		return nil
 	}
 	return g.setWriteLocked(at)
@@ -68,7 +71,7 @@ func (g *Guard) armReadLocked(at, now time.Duration) {
 
 // wakeReadLocked makes a read that waits look again.
 func (g *Guard) wakeReadLocked() {
-	if g.waiting && g.upgrading == nil {
+	if g.waiting && !g.upgrading {
 		_ = g.setReadLocked(expired)
 	}
 }
@@ -87,7 +90,7 @@ func (g *Guard) armWriteLocked(at, now time.Duration) {
 // wakeWriteLocked makes a write that waits look again. Where none can be under way
 // the deadline stays: TLS may have to write for a read.
 func (g *Guard) wakeWriteLocked() {
-	if g.writing && g.upgrading == nil {
+	if g.writing && !g.upgrading {
 		_ = g.setWriteLocked(expired)
 	}
 }

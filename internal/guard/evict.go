@@ -44,7 +44,7 @@ func (g *Guard) evict() {
 }
 
 func (g *Guard) idleLocked() (time.Duration, bool) {
-	if !g.waiting || g.why.ended != nil || g.upgrading != nil {
+	if !g.waiting || g.why.ended != nil || g.upgrading {
 		return 0, false
 	}
 	switch {

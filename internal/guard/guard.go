@@ -68,15 +68,16 @@ type Guard struct {
 	call                  uint32        // counts calls and ends of calls
 	kind                  kind
 	wait                  Wait
-	waiting               bool // a read waits
-	writing               bool // a write may be under way
-	readMoved, writeMoved bool // the deadline was set by another than who waits
-	parks                 bool // the user tells idle from busy: Await or ReadMessage was called
-	eof                   bool // the peer has ended its sending
-	layered               bool // conn is not raw
-	passing               bool // what came from elsewhere is being written
-	evicting              bool // to end, unless a byte has come
-	upgrading             *probe
+	waiting               bool   // a read waits
+	writing               bool   // a write may be under way
+	readMoved, writeMoved bool   // the deadline was set by another than who waits
+	parks                 bool   // the user tells idle from busy: Await or ReadMessage was called
+	eof                   bool   // the peer has ended its sending
+	layered               bool   // conn is not raw
+	passing               bool   // what came from elsewhere is being written
+	evicting              bool   // to end, unless a byte has come
+	upgrading             bool   // what is below is another's
+	below                 *probe // of TLS: nil where a write does not survive its deadline
 }
 
 // kind is how deadlines may be set on a connection.
@@ -85,7 +86,7 @@ type kind uint8
 const (
 	foreign kind = iota // exactly: it may not survive one that fires early
 	socket              // lazily
-	sealed              // crypto/tls: reads lazily; a timed-out write is its end
+	sealed              // crypto/tls: reads lazily; what a write is cut off must be kept
 )
 
 // Init makes g watch over conn. Values come from parent, which ends nothing.
@@ -114,13 +115,21 @@ func bottom(conn net.Conn) (raw net.Conn, layered bool) {
 }
 
 func (g *Guard) setConnLocked(conn net.Conn) {
-	g.conn, g.kind = conn, foreign
+	g.conn, g.kind, g.below = conn, foreign, nil
 	g.armedRead, g.armedWrite = never, never
-	switch conn.(type) {
+	switch conn := conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		g.kind = socket
 	case *tls.Conn:
 		g.kind = sealed
+		b, ok := conn.NetConn().(*probe)
+		if !ok {
+			return
+		}
+		if _, twice := b.Conn.(*tls.Conn); !twice {
+			g.below = b
+			b.keeps.Store(true)
+		}
 	}
 }
 
@@ -172,7 +181,7 @@ func (g *Guard) drain(after time.Duration, why Reason) (end bool) {
 		close(g.draining)
 	}
 	g.wakeReadLocked()
-	return g.upgrading != nil && g.silent(g.upgrading)
+	return g.upgrading && g.silent(g.below)
 }
 
 // Draining returns a channel that is closed when Drain is called.
@@ -204,11 +213,12 @@ func (g *Guard) End(cause error) {
 }
 
 // Close closes the connection in order. A second close, or one after End, does
-// nothing.
+// nothing. For what a deadline has cut off there is one more try, and no wait.
 func (g *Guard) Close() error {
 	if !g.finish(net.ErrClosed) {
 		return nil
 	}
+	g.lastWords(never, look)
 	return g.Conn().Close()
 }
 

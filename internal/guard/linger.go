@@ -17,9 +17,14 @@ const lingerMost = 16 << 20
 // (crypto/tls sends the first alone), with errors.ErrUnsupported where the
 // connection has no half-close. The caller has the write turn.
 func (g *Guard) CloseWrite() error {
+	return g.closeWrite(never)
+}
+
+func (g *Guard) closeWrite(limit time.Duration) error {
 	if ended := g.Ended(); ended != nil {
 		return ended
 	}
+	g.lastWords(limit, limit)
 	return g.ofTransport(closeWrite(g.Conn()))
 }
 
@@ -69,7 +74,8 @@ func (g *Guard) MustLinger(within time.Duration) bool {
 // then nothing is left to lose. The handler is gone, so this is busy: only End may
 // interfere.
 func (g *Guard) Linger(limit time.Duration) {
-	if g.CloseWrite() != nil {
+	end := g.now() + limit
+	if g.closeWrite(limit) != nil {
 		return
 	}
 	buf := bufpool.Get(32 << 10)
@@ -79,7 +85,6 @@ func (g *Guard) Linger(limit time.Duration) {
 	g.mu.Lock()
 	g.ownReasonsLocked().readEnd, g.parks = nil, true
 	g.mu.Unlock()
-	end := g.now() + limit
 	wait := time.Millisecond
 	for n := 0; n < lingerMost; {
 		k, err := g.lingerRead(buf.B, end, wait, sends)

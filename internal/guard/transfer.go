@@ -28,8 +28,9 @@ func (g *Guard) Transfer(move func(net.Conn) (n int64, err error)) (n int64, err
 	since, queued := g.startWrite(), unknown
 	g.setPassing(true)
 	defer g.setPassing(false)
+	defer g.endWrite()
 	for {
-		conn, _, err := g.beginWrite(since)
+		conn, err := g.beginWrite(since)
 		if err != nil {
 			return n, err
 		}
@@ -88,7 +89,9 @@ func (g *Guard) acknowledged() time.Duration {
 
 // deliveredLocked is how many bytes of this connection the peer has acknowledged,
 // as far as anybody knows.
-func (g *Guard) deliveredLocked() int64 { return g.written.Load() - int64(g.unacked()) }
+func (g *Guard) deliveredLocked() int64 {
+	return g.written.Load() - int64(g.unacked()) - g.below.behind()
+}
 
 // startRateLocked starts the clock of a write's rate, which runs from -waited on. A
 // peer that was behind in the last moment stays so: what is written piece by piece

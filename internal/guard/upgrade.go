@@ -11,9 +11,10 @@ import (
 )
 
 // probe is what an upgrade is given to read from. It tells a handshake that has
-// begun from a peer that is silent.
+// begun from a peer that is silent, and then lies below TLS.
 type probe struct {
 	net.Conn
+	tail
 	read     atomic.Int64
 	patience *time.Timer // of a stop, with one of which no byte comes
 }
@@ -79,11 +80,14 @@ func (g *Guard) beginUpgrade(before *probe) (*probe, error) {
 		return nil, g.why.drain // a new handshake is no message in progress
 	}
 	_, _ = g.setReadLocked(never), g.setWriteLocked(never)
+	if g.below != nil {
+		g.below.keeps.Store(false) // f's deadlines are not ours
+	}
 	p := &probe{Conn: g.conn}
 	if before != nil {
 		p.read.Store(before.read.Load())
 	}
-	g.upgrading = p
+	g.upgrading, g.below = true, p
 	if g.drainAt != never && g.silent(p) { // asked before anybody reads
 		p.patience = time.AfterFunc(g.drainAt-g.now(), func() {
 			if g.silent(p) {
@@ -109,7 +113,7 @@ func (g *Guard) endUpgrade(p *probe, next net.Conn) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.upgrading = nil
+	g.upgrading = false
 	switch next {
 	case nil:
 		next = g.conn

@@ -1,62 +1,63 @@
 package guard
 
 import (
-	"io"
+	"fmt"
 	"net"
 	"time"
 
 	"example.com/sockets/internal/operr"
 )
 
-// record is the plaintext of one TLS record (RFC 8446, section 5.1). A TLS write
-// that timed out can't be resumed, so each record has a deadline of its own.
+// record is the plaintext of one TLS record (RFC 8446, section 5.1). Each has a
+// deadline of its own: one that is cut off costs memory, or the connection.
 const record = 16 << 10
 
 // Write writes all of p. A write that is cut by a deadline goes on as long as the
 // peer has taken a byte since. sent says that bytes may have left: n counts those
-// that a socket took, but TLS may have sent a part of what it does not count. The
-// caller has the write turn.
+// that a socket took, or of TLS that were made a record of, which may be waiting for
+// the next write; TLS may also have sent a part of what it does not count. The caller
+// has the write turn.
 func (g *Guard) Write(p []byte) (n int, sent bool, err error) {
 	since := g.startWrite()
+	defer g.endWrite()
 	for {
-		conn, sealed, err := g.beginWrite(since)
+		conn, err := g.beginWrite(since)
 		if err != nil {
 			return n, sent, err
 		}
-		part := p[n:]
-		if sealed && len(part) > record {
-			part = part[:record]
-		}
-		k, err := conn.Write(part)
+		behind := g.below.behind() > 0
+		k, took, err := g.put(conn, p[n:])
 		n += k
-		sent = sent || k > 0 || g.kind != socket
+		sent = sent || k > 0 || g.kind != socket && !behind
 		if k > 0 {
-			since = g.note(&g.written, k)
-			g.lastWrite.Store(int64(since))
+			g.lastWrite.Store(int64(g.note(&g.written, k)))
+		}
+		if took {
+			since = g.now()
 		}
 		switch {
-		case err == nil && k < len(part):
-			return n, sent, io.ErrShortWrite
 		case err == nil && n == len(p):
-			g.endWrite()
 			return n, true, nil
 		case err == nil:
 		case !isDeadline(err) || !g.fired(&g.armedWrite, &g.writeMoved):
 			return n, sent, g.ofTransport(err)
-		case sealed:
+		case g.kind == sealed && g.below == nil:
 			return n, sent, g.writeExpired(since)
 		}
 	}
 }
 
 // beginWrite arms the deadline of a write whose peer last took a byte at since,
-// or returns why it must not wait any longer.
-func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err error) {
+// or returns why it must not wait any longer: then nothing has touched conn.
+func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, err error) {
 	g.mu.Lock()
-	conn, tls, err = g.conn, g.kind == sealed, g.overLocked()
+	conn, err = g.conn, g.overLocked()
+	if err == nil {
+		err = g.why.writeEnd
+	}
 	if err == nil {
 		now := g.now()
-		if tls && g.rates != nil {
+		if g.kind == sealed && g.below == nil && g.rates != nil {
 			g.rates.record = g.rates.write.left(g.deliveredLocked()+record, g.limits.MinRate)
 		}
 		var at time.Duration
@@ -66,7 +67,7 @@ func (g *Guard) beginWrite(since time.Duration) (conn net.Conn, tls bool, err er
 		}
 	}
 	g.mu.Unlock()
-	return conn, tls, g.writeEnds(err)
+	return conn, g.writeEnds(err)
 }
 
 func (g *Guard) writeEnds(why error) error {
@@ -87,13 +88,15 @@ func (g *Guard) startWrite() time.Duration {
 	return now
 }
 
-// writeExpired is why a deadline ended a write that cannot be resumed.
+// writeExpired is why a deadline ended a write that cannot be resumed. It is the last:
+// who tries again must not take that for a timeout, and try for ever.
 func (g *Guard) writeExpired(since time.Duration) error {
 	g.mu.Lock()
 	why := g.overLocked()
 	if why == nil {
 		_, why = g.writeLimit(since)
 	}
+	g.ownReasonsLocked().writeEnd = void{fmt.Errorf("an earlier write was cut inside a TLS record: %w", why)}
 	g.mu.Unlock()
 	return g.writeEnds(why)
 }
@@ -124,7 +127,7 @@ func (g *Guard) writeLimit(since time.Duration) (at time.Duration, why error) {
 	if r := g.limits.MinRate; r > 0 {
 		// A write waits for the peer from its begin, at -waited, on.
 		t := g.rates.record
-		if g.kind != sealed {
+		if g.kind != sealed || g.below != nil {
 			t = g.rates.write.left(g.deliveredLocked(), r)
 		}
 		if t < at {
