@@ -13,9 +13,9 @@ func hint(t Transport, s string, e *ParseError) string {
 	if e.Reason == ReasonTooLong {
 		return ""
 	}
-	for _, repair := range repairs[e.Reason] {
+	for _, repair := range append([]func(string) string{tidy}, repairs[e.Reason]...) {
 		r := repair(s)
-		if _, err := readParts(t, r); err == nil && len(r) <= 2*maxQuoted {
+		if _, err := readParts(t, r); err == nil && r != s && len(r) <= 2*maxQuoted {
 			return "did you mean " + strconv.Quote(r) + "?"
 		}
 	}
@@ -63,20 +63,20 @@ var advice = [...]string{
 	ReasonNotLiteral:  "resolve the name first",
 }
 
-// repairs are tried in order; one that does not apply returns what does not
-// read well. The last row gives the table a place for every reason.
+// repairs are tried in order, behind tidy, which mends many a mistake that shows as
+// another; one that does not apply returns what does not read well. The last row
+// gives the table a place for every reason.
 var repairs = [...][]func(string) string{
-	ReasonControl:    {strings.TrimSpace},
 	ReasonScheme:     {trimScheme, trimPath, urlPort},
 	ReasonUserinfo:   {trimUser},
 	ReasonPath:       {trimPath},
 	ReasonTransport:  {strings.ToLower, trimPath},
-	ReasonNoPort:     {asciiForms, barePort},
+	ReasonNoPort:     {barePort},
 	ReasonBrackets:   {trimBrackets, rebracket, insertColon},
 	ReasonColons:     {bracketHost},
-	ReasonBadPort:    {asciiForms, plainPort},
+	ReasonBadPort:    {plainPort},
 	ReasonZone:       {plainZone},
-	ReasonBadHost:    {asciiForms, trimSpaces, trimPrefix, starHost},
+	ReasonBadHost:    {trimSpaces, trimPrefix, starHost},
 	ReasonNotLiteral: nil,
 }
 
@@ -100,7 +100,14 @@ func urlPort(s string) string {
 
 func trimUser(s string) string { return s[strings.LastIndexByte(s, '@')+1:] }
 
+// trimBrackets drops brackets, but joins nothing that they kept apart: "a[::1]" is
+// not a::1.
 func trimBrackets(s string) string {
+	for i := range len(s) - 1 {
+		if strings.IndexByte("[:", s[i]) < 0 && s[i+1] == '[' || s[i] == ']' && strings.IndexByte("]:%", s[i+1]) < 0 {
+			return s
+		}
+	}
 	return strings.NewReplacer("[", "", "]", "").Replace(s)
 }
 
@@ -165,6 +172,9 @@ func plainZone(s string) string {
 	}
 	return s[:zone] + s[end:]
 }
+
+// tidy replaces look-alikes and drops white space around the whole.
+func tidy(s string) string { return strings.TrimSpace(asciiForms(s)) }
 
 // asciiForms replaces the look-alikes that input methods produce: full-width
 // digits, letters and punctuation (U+FF01 to U+FF5E), and other dots.

@@ -70,9 +70,10 @@ func checkLabels(name string) *ParseError {
 	return nil
 }
 
-// endsInNumber reports whether the last label is decimal or hexadecimal, which
+// endsInNumber reports whether the last label is a number as C reads one, which
 // no name of the DNS is and every form that inet_aton takes for an IPv4 address
-// is. The URL standard draws the same line.
+// is. The URL standard draws the same line, without the binary and octal prefixes
+// that C23 and its successor add to strtoul, and so to an inet_aton built on it.
 func endsInNumber(name string) bool {
 	label := name[strings.LastIndexByte(name, '.')+1:]
 	if label == "" {
@@ -81,9 +82,15 @@ func endsInNumber(name string) bool {
 	if leadingDigits(label) == len(label) {
 		return true
 	}
-	hex, found := strings.CutPrefix(strings.ToLower(label), "0x")
-	return found && strings.Trim(hex, "0123456789abcdef") == ""
+	if label[0] != '0' {
+		return false
+	}
+	digits, ok := digitsOf[label[1]|0x20]
+	return ok && strings.Trim(label[2:], digits) == ""
 }
+
+// digitsOf are the digits that may follow a 0 and the letter.
+var digitsOf = map[byte]string{'x': "0123456789abcdefABCDEF", 'o': "01234567", 'b': "01"}
 
 // parseIPv4 reads four decimal numbers, strictly: C reads a leading zero as
 // octal, others as decimal.

@@ -20,8 +20,8 @@ const maxInput = 512
 // An empty host, as in ":80", is the wildcard [::], which on most systems
 // stands for the IPv4 addresses too. An IPv4-mapped address is unmapped. Every
 // other IPv6 address may have a zone, which is kept as it is written, except
-// that characters which cannot be printed and any of "[]%/:" are refused, as are
-// zones of more than 255 bytes.
+// that characters which cannot be printed, any of "[]%/:", and a space at either
+// end are refused, as are zones of more than 255 bytes.
 //
 // Parse is strict and never asks a resolver: there is one reading of each text
 // on every system, or none. Numbers with leading zeros, short and hexadecimal

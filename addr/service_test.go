@@ -18,6 +18,7 @@ func TestService(t *testing.T) {
 		{"http", 80, 0}, {"HTTP", 80, 0}, {"https", 443, 443}, {"smtp", 25, 0},
 		{"domain", 53, 53}, {"ntp", 0, 123}, {"tftp", 0, 69}, {"echo", 7, 7},
 		{"shell", 514, 0}, {"syslog", 0, 514}, {"", 0, 0}, {"80", 0, 0}, {"http ", 0, 0},
+		{"\u017fsh", 0, 0}, {"HTTP\x00", 0, 0}, {"ht", 0, 0}, {"h\x54tp", 80, 0}, {"@ttp", 0, 0},
 	} {
 		tcp, okTCP := addr.Service(addr.TCP, c.name)
 		udp, okUDP := addr.Service(addr.UDP, c.name)

@@ -21,12 +21,13 @@ func validZone(ip netip.Addr) bool {
 // badZoneChar returns the offset of the first character that no zone may have,
 // or -1. Friendly names contain spaces and letters of any language, so the rule
 // excludes only what cannot be shown, what no system allows in the name of an
-// interface, and brackets.
+// interface, and brackets. A space at an end cannot be seen, and is in no name.
 func badZoneChar(zone string) int {
 	for i, r := range zone {
 		_, size := utf8.DecodeRuneInString(zone[i:])
 		broken := r == utf8.RuneError && size == 1
-		if broken || !unicode.IsPrint(r) || strings.ContainsRune("[]%/:", r) {
+		edge := r == ' ' && (i == 0 || i == len(zone)-1)
+		if broken || edge || !unicode.IsPrint(r) || strings.ContainsRune("[]%/:", r) {
 			return i
 		}
 	}
@@ -50,7 +51,7 @@ func parseIPv6(s string, at int) (netip.Addr, *ParseError) {
 	case zone == "":
 		return ip, fail(ReasonZone, zoneAt, "the zone is empty")
 	case bad >= 0:
-		return ip, fail(ReasonZone, zoneAt+bad, "a zone cannot contain this character")
+		return ip, fail(ReasonZone, zoneAt+bad, "a zone cannot have this character here")
 	case len(zone) > maxZone:
 		return ip, fail(ReasonZone, zoneAt, "a zone of %d bytes is longer than any interface's name", len(zone))
 	}
