@@ -31,10 +31,17 @@ const callTimeout = 10 * time.Second
 // all that is left is to Close c. EOF instead of a reply is
 // io.ErrUnexpectedEOF.
 func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err error) {
-	if ctx.Err() != nil {
+	return c.callUntil(ctx, c.until(ctx), request)
+}
+
+// callUntil is Call for a time that was settled before; zero is none.
+func (c *Conn) callUntil(ctx context.Context, until time.Time, request []byte) (reply []byte, err error) {
+	switch {
+	case ctx.Err() != nil:
 		return nil, c.unsent(operr.OfContext(ctx))
+	case !until.IsZero() && !time.Now().Before(until):
+		return nil, c.unsent(operr.ErrTimeout)
 	}
-	until := c.callUntil(ctx)
 	if err := c.calling.takeUntil(ctx, until); err != nil {
 		return nil, c.unsent(err)
 	}
@@ -61,9 +68,9 @@ func (c *Conn) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	return nil, err
 }
 
-// callUntil is when a call that begins now ends at the latest; the zero time means
-// that only ctx says.
-func (c *Conn) callUntil(ctx context.Context) time.Time {
+// until is when a call that begins now ends at the latest; the zero time means that
+// only ctx says.
+func (c *Conn) until(ctx context.Context) time.Time {
 	if _, ok := ctx.Deadline(); ok || c.limit < 0 {
 		return time.Time{}
 	}

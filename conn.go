@@ -75,6 +75,9 @@ func init() {
 		c := newConn(nc, o)
 		return c, &c.guard
 	}
+	connhook.Call = func(ctx context.Context, conn any, until time.Time, request []byte) ([]byte, error) {
+		return conn.(*Conn).callUntil(ctx, until, request)
+	}
 	connhook.Await = func(conn any) error { return conn.(*Conn).await() }
 }
 

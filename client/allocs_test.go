@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -92,6 +93,67 @@ func TestPoolCallAllocs(t *testing.T) {
 		p.Close()
 		ln.Close()
 		<-done
+	}
+}
+
+// A call that waits for its connection allocates its reply and nothing else: its
+// place in the queue, with the clock, is used again.
+func TestPoolQueuedCallAllocs(t *testing.T) {
+	ln := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer ln.Close()
+	p := &client.Pool{Address: ln.Addr().String(), Conns: 1}
+	const callers = 4
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		echoOnce(ln, callers, func() bool { return p.Stats().Waiting == callers-1 })
+	}()
+	begin, done := make(chan struct{}), make(chan error)
+	request := []byte("hello")
+	for range callers {
+		go func() {
+			for range begin {
+				_, err := p.Call(context.Background(), request)
+				done <- err
+			}
+		}()
+	}
+	got := testing.AllocsPerRun(200, func() {
+		for range callers {
+			begin <- struct{}{}
+		}
+		for range callers {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if got > callers {
+		t.Errorf("%v allocations per %d calls", got, callers)
+	}
+	close(begin)
+	p.Close()
+	<-served
+}
+
+// echoOnce answers on one connection; to the first of each batch of requests only
+// when all is ready.
+func echoOnce(ln net.Listener, batch int, ready func() bool) {
+	nc, err := ln.Accept()
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	buf := make([]byte, 100)
+	for i := 0; ; i++ {
+		n, err := nc.Read(buf)
+		if err != nil {
+			return
+		}
+		for i%batch == 0 && !ready() {
+			runtime.Gosched()
+		}
+		nc.Write(buf[:n])
 	}
 }
 

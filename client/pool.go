@@ -10,6 +10,7 @@ import (
 
 	"example.com/sockets"
 	"example.com/sockets/internal/backoff"
+	"example.com/sockets/internal/connhook"
 	"example.com/sockets/internal/operr"
 )
 
@@ -67,6 +68,7 @@ type pool struct {
 	members   map[*member]struct{}
 	idle      []*member // the last used last
 	waiters   []*waiter // the oldest first
+	spare     []*waiter // to be used again
 	dialing   int
 	wait      backoff.Backoff // between dials that fail
 	notBefore time.Time       // when the next dial may begin
@@ -100,20 +102,14 @@ func (p *Pool) init() {
 // request may have been executed, and it is for the caller to know whether it can
 // be repeated.
 func (p *Pool) Call(ctx context.Context, request []byte) (reply []byte, err error) {
-	p.begin()
+	until := p.begin(ctx) // the wait and the call together
 	for {
-		m, err := p.takeIdle(ctx)
-		if m == nil && err == nil {
-			var cancel context.CancelFunc
-			ctx, cancel = p.bounded(ctx) // the wait and the call together
-			defer cancel()
-			m, err = p.await(ctx)
-		}
+		m, err := p.take(ctx, until)
 		if err != nil {
 			return nil, p.end(err)
 		}
 		old := m.used
-		reply, err := m.conn.Call(ctx, request)
+		reply, err := connhook.Call(ctx, m.conn, until, request)
 		if err == nil {
 			reply = append([]byte{}, reply...)
 		}
@@ -126,14 +122,6 @@ func (p *Pool) Call(ctx context.Context, request []byte) (reply []byte, err erro
 	}
 }
 
-// bounded gives ctx the Dialer's Timeout if it has no deadline.
-func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return p.Dialer.withTimeout(ctx)
-}
-
 // Do runs f with a connection of its own, for what takes more than one request:
 // f may read and write as it likes, must leave the framing as it was and must not
 // keep c. ctx bounds the wait for
@@ -142,13 +130,7 @@ func (p *Pool) bounded(ctx context.Context) (context.Context, context.CancelFunc
 // and has read all that came; otherwise it is closed. Do returns what f does, and
 // runs nothing twice.
 func (p *Pool) Do(ctx context.Context, f func(ctx context.Context, c *sockets.Conn) error) error {
-	p.begin()
-	m, err := p.takeIdle(ctx)
-	if m == nil && err == nil {
-		wait, cancel := p.bounded(ctx)
-		m, err = p.await(wait)
-		cancel()
-	}
+	m, err := p.take(ctx, p.begin(ctx))
 	if err != nil {
 		return p.end(err)
 	}
@@ -159,9 +141,11 @@ func (p *Pool) Do(ctx context.Context, f func(ctx context.Context, c *sockets.Co
 	return p.end(err)
 }
 
-func (p *Pool) begin() {
+// begin counts a call, and returns when it has to end if ctx does not say.
+func (p *Pool) begin(ctx context.Context) (until time.Time) {
 	p.init()
 	p.count(func(s *PoolStats) { s.Calls++ })
+	return p.Dialer.limit(ctx, time.Now())
 }
 
 func (p *Pool) end(err error) error {

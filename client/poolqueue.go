@@ -11,13 +11,23 @@ import (
 
 // waiter is a call that waits for a connection.
 type waiter struct {
-	granted chan grant // one slot: who grants does not wait
+	granted chan grant  // one slot: who grants does not wait
+	late    *time.Timer // of a call whose context has no deadline
 }
 
 // grant is what becomes of a waiter: a connection or an error.
 type grant struct {
 	m   *member
 	err error
+}
+
+// take returns a connection, at once where one is idle.
+func (p *Pool) take(ctx context.Context, until time.Time) (*member, error) {
+	m, err := p.takeIdle(ctx)
+	if m == nil && err == nil {
+		m, err = p.await(ctx, until)
+	}
+	return m, err
 }
 
 // takeIdle returns an idle connection that was well just now, nil if there is
@@ -45,29 +55,38 @@ func (p *Pool) takeIdle(ctx context.Context) (*member, error) {
 	}
 }
 
-// await returns the next connection that is given back or dialled, in its turn.
-func (p *Pool) await(ctx context.Context) (*member, error) {
-	w := &waiter{make(chan grant, 1)}
-	for {
-		queued, err := p.queue(w)
-		if err != nil {
-			return nil, p.failure(err)
-		}
-		if queued {
-			break
-		}
+// await returns the next connection that is given back or dialled, in its turn, at
+// until at the latest unless that is zero.
+func (p *Pool) await(ctx context.Context, until time.Time) (*member, error) {
+	w, err := p.queue(until)
+	for w == nil && err == nil {
 		if m, err := p.takeIdle(ctx); m != nil || err != nil {
 			return m, err
 		}
+		w, err = p.queue(until)
+	}
+	if err != nil {
+		return nil, p.failure(err)
 	}
 	select {
 	case g := <-w.granted:
+		p.mu.Lock()
+		p.spareLocked(w)
+		p.mu.Unlock()
 		if g.m != nil {
 			g.m.conn.SetReadDeadline(time.Time{}) // it was ready to rest
 		}
 		return g.m, g.err
 	case <-ctx.Done():
+		err = operr.OfContext(ctx)
+	case <-w.late.C:
+		err = operr.ErrTimeout
 	}
+	return nil, p.giveUp(w, err)
+}
+
+// giveUp ends w's wait because of err.
+func (p *Pool) giveUp(w *waiter, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if i := slices.Index(p.waiters, w); i >= 0 {
@@ -75,24 +94,47 @@ func (p *Pool) await(ctx context.Context) (*member, error) {
 	} else if g := <-w.granted; g.m != nil { // too late: it is the next one's
 		p.placeLocked(g.m)
 	}
-	return nil, p.failure(noConn{operr.OfContext(ctx), p.lastErr})
+	p.spareLocked(w)
+	return p.failure(noConn{err, p.lastErr})
 }
 
-// queue puts w behind the others and sees to it that there will be a connection.
-// It does not where one rests, which may have been given back since the caller
-// looked: nobody would hand that out.
-func (p *Pool) queue(w *waiter) (queued bool, err error) {
+// queue puts a waiter behind the others and sees to it that there will be a
+// connection. It returns nil where one rests, which may have been given back since
+// the caller looked: nobody would hand that out.
+func (p *Pool) queue(until time.Time) (*waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.closing:
-		return false, net.ErrClosed
+		return nil, net.ErrClosed
 	case len(p.idle) > 0:
-		return false, nil
+		return nil, nil
+	}
+	w := p.waiterLocked()
+	if !until.IsZero() {
+		w.late.Reset(time.Until(until))
 	}
 	p.waiters = append(p.waiters, w)
 	p.dialLocked()
-	return true, nil
+	return w, nil
+}
+
+// waiterLocked makes a waiter, or takes one that nobody knows any more.
+func (p *Pool) waiterLocked() *waiter {
+	if last := len(p.spare) - 1; last >= 0 {
+		w := p.spare[last]
+		p.spare = p.spare[:last]
+		return w
+	}
+	w := &waiter{granted: make(chan grant, 1), late: time.NewTimer(forever)}
+	w.late.Stop()
+	return w
+}
+
+// spareLocked keeps w, which has its grant or is out of the queue, for another call.
+func (p *Pool) spareLocked(w *waiter) {
+	w.late.Stop()
+	p.spare = append(p.spare, w)
 }
 
 // noConn is a wait for a connection that ended, with why the last dial failed.
@@ -181,7 +223,8 @@ func (p *Pool) refuseLocked(err error) {
 	for _, w := range p.waiters {
 		w.granted <- grant{err: p.failure(err)}
 	}
-	p.waiters = nil
+	clear(p.waiters)
+	p.waiters = p.waiters[:0]
 }
 
 // retireLocked gives m up; its watcher closes it. If the peer is to blame, and m had

@@ -22,6 +22,10 @@ type Options struct {
 // New returns a *sockets.Conn over nc, and its guard.
 var New func(nc net.Conn, o Options) (conn any, g *guard.Guard)
 
+// Call is Call of a *sockets.Conn by who knows already when it has to end, because
+// waiting for the connection counted: at until, or, if that is zero, with ctx alone.
+var Call func(ctx context.Context, conn any, until time.Time, request []byte) (reply []byte, err error)
+
 // Await is Await of a *sockets.Conn for who watches many that are idle: a wait that
 // was ended from outside allocates no error that nobody will see.
 var Await func(conn any) error
