@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"runtime"
@@ -278,6 +279,61 @@ func TestDialTCPLoserIsClosed(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// What is reported of a dial, to the nanosecond: a name that takes 5 ms to look up,
+// an address that is silent, one that refuses, and one that is too slow for the last.
+func TestDialTCPReport(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		delays := map[string]time.Duration{"10.0.0.3:80": 10 * ms, "10.0.0.4:80": 500 * ms, "10.0.0.2:80": 20 * ms}
+		var got []client.Report
+		d := client.Dialer{Report: func(r client.Report) { got = append(got, r) }}
+		d.Resolve = func(ctx context.Context, tr addr.Transport, s string) ([]addr.Endpoint, error) {
+			time.Sleep(5 * ms)
+			return resolver("10.9.9.9", "10.0.0.3", "10.0.0.4", "10.0.0.2")(ctx, tr, s)
+		}
+		d.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+			if delays[address] == 0 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			time.Sleep(delays[address]) // and does not heed ctx
+			if address == "10.0.0.3:80" {
+				return nil, syscall.ECONNREFUSED
+			}
+			here, there := net.Pipe()
+			t.Cleanup(func() { there.Close() })
+			return here, nil
+		}
+		c, err := d.DialTCP(t.Context(), "name:80")
+		if err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		c.Close()
+		checkReport(t, w, got[0], "name:80", 5*ms, 765*ms, []string{
+			"10.9.9.9:80 at 5ms for 530ms: dial 10.9.9.9:80/tcp: another address was faster",
+			"10.0.0.3:80 at 255ms for 10ms: dial 10.0.0.3:80/tcp: connection refused",
+			"10.0.0.4:80 at 265ms for 500ms: dial 10.0.0.4:80/tcp: another address was faster",
+			"10.0.0.2:80 at 515ms for 20ms: <nil>",
+		})
+		_, err = d.DialTCP(t.Context(), "name")
+		if len(got) != 2 || got[1].Address != "name" || len(got[1].Attempts) != 0 || err == nil {
+			t.Errorf("a dial that failed at once: %+v, %v", got[1:], err)
+		}
+	})
+}
+
+func checkReport(t *testing.T, w *world, r client.Report, address string, resolving, took time.Duration, attempts []string) {
+	t.Helper()
+	if r.Address != address || r.Resolving != resolving || r.Took != took || !r.Start.Equal(w.start) {
+		t.Errorf("%q at %v: resolving %v, took %v", r.Address, r.Start, r.Resolving, r.Took)
+	}
+	for i, a := range r.Attempts {
+		line := fmt.Sprintf("%s at %v for %v: %v", a.Address, a.Start.Sub(w.start), a.Took, a.Err)
+		if i >= len(attempts) || line != attempts[i] || a.To.HostPort() != a.Address {
+			t.Errorf("attempt %d, of %d: %s", i+1, len(attempts), line)
+		}
+	}
 }
 
 // Every address's failure is in the error, with the address.

@@ -81,8 +81,15 @@ func TestDialTLS(t *testing.T) {
 			if tt.config.NextProtos == nil {
 				tt.config.NextProtos = []string{"lines/1"}
 			}
+			before := tt.config.ServerName
 			d := client.Dialer{TLS: tt.config}
 			c, err := d.DialTCP(t.Context(), tt.address)
+			if c != nil {
+				defer c.Close()
+			}
+			if now := tt.config.ServerName; now != before {
+				t.Errorf("the user's configuration was changed to %q", now)
+			}
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) || !sockets.NotSent(err) {
 					t.Errorf("got %v, want %q in it", err, tt.err)
@@ -92,7 +99,6 @@ func TestDialTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
 			callHello(t, c)
 			state := c.NetConn().(*tls.Conn).ConnectionState()
 			if state.NegotiatedProtocol != "lines/1" || asked != tt.asks {
