@@ -118,12 +118,12 @@ func (m *member) wake() error {
 
 // look returns what an idle connection has to tell: a timeout if nothing. An
 // expired deadline hides what waits in the system, so where that says that
-// something does the read has time: it needs none, unless the user has put a layer
-// on top of what the probe knows.
+// something does the read has time. It needs none, but this goroutine may have to
+// wait for a processor, and a deadline that passes meanwhile would hide it again.
 func (m *member) look() error {
 	by := past
 	if m.probe.Ready() {
-		by = time.Now().Add(glance)
+		by = time.Now().Add(m.glance())
 	}
 	if err := m.conn.SetReadDeadline(by); err != nil {
 		return err
@@ -131,7 +131,16 @@ func (m *member) look() error {
 	return connhook.Await(m.conn)
 }
 
-const glance = 10 * time.Millisecond
+// glance is how long a read may take that the probe says will not block. If there is
+// a layer on top of the socket that the probe knows, it may block all the same, as
+// what has come may be the layer's own.
+func (m *member) glance() time.Duration {
+	switch m.conn.NetConn().(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return 10 * time.Second
+	}
+	return 10 * time.Millisecond
+}
 
 // past is a deadline that ends a wait at once.
 var past = time.Unix(1, 0)

@@ -45,14 +45,16 @@ func TestPoolHandsOnWhatIsSound(t *testing.T) {
 			calls(4, func(int) { // one has it, and the others wait
 				for range 5 {
 					err := p.Do(t.Context(), func(ctx context.Context, c *sockets.Conn) error {
-						_, err := c.Call(ctx, []byte("hello"))
+						if _, err := c.Call(ctx, []byte("hello")); err != nil {
+							return err
+						}
 						got <- struct{}{}
 						var probe sockopt.Probe
 						probe.Init(c.NetConn())
 						for end := time.Now().Add(5 * time.Second); !probe.Ready() && time.Now().Before(end); {
 							runtime.Gosched() // until it is here
 						}
-						return err
+						return nil
 					})
 					if err != nil {
 						t.Error(err)
