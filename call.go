@@ -24,6 +24,10 @@ const callTimeout = 10 * time.Second
 // ctx.Err and context.Cause. A ctx without a deadline is given the Timeout of the
 // Dialer that made c, or 10 s, to which the wait for other calls counts.
 //
+// Input that is there already is not taken for the reply: a call is refused while a
+// message, or a part of one, that this side has received and not read is before it.
+// What is still on its way nobody can tell from the reply.
+//
 // When NotSent(err) is true nothing was written, and the connection is as before.
 // Otherwise the peer may have executed the request, and its reply may still come:
 // the conversation is void, every later Call, ReadMessage and WriteMessage returns
@@ -46,6 +50,9 @@ func (c *Conn) callUntil(ctx context.Context, until time.Time, request []byte) (
 		return nil, c.unsent(err)
 	}
 	defer c.calling.leave()
+	if err := c.guard.Over(); err == nil && (c.r < c.w || c.empty) {
+		return nil, c.unsent(errUnread)
+	}
 	if err := c.writing.takeUntil(ctx, until); err != nil {
 		return nil, c.unsent(err)
 	}
@@ -76,6 +83,10 @@ func (c *Conn) until(ctx context.Context) time.Time {
 	}
 	return time.Now().Add(c.limit)
 }
+
+// errUnread: what came before the request is no reply to it, but would be taken for
+// one. A server that greets, pushes, or answers twice sends such things.
+var errUnread = errors.New("input from before the request is unread, and would be taken for its reply")
 
 var errNoReply = fmt.Errorf("%w: the peer ended its sending before it replied", io.ErrUnexpectedEOF)
 

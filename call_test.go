@@ -47,6 +47,37 @@ func TestCallsTakeTurns(t *testing.T) {
 	})
 }
 
+// What has come before the request is not its reply: a greeting that was not read, half
+// a message, or the second copy of an earlier reply.
+func TestCallTakesNothingFromBefore(t *testing.T) {
+	for name, before := range map[string]string{"a message": "one\ntwo\n", "half of one": "one\ntw"} {
+		bubble(t, func(t *testing.T) {
+			c, there := conversation(t, nil)
+			defer there.Close()
+			go io.WriteString(there, before)
+			if m, err := c.ReadMessage(); string(m) != "one" {
+				t.Fatalf("%s: %q, %v", name, m, err)
+			}
+			for range 2 {
+				_, err := c.Call(t.Context(), []byte("x"))
+				if !sockets.NotSent(err) || !strings.Contains(err.Error(), "unread") {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if strings.HasSuffix(before, "tw") {
+				go io.WriteString(there, "o\n")
+			}
+			if m, err := c.ReadMessage(); string(m) != "two" {
+				t.Errorf("%s: %q, %v", name, m, err)
+			}
+			go echo(there, 0)
+			if reply, err := c.Call(t.Context(), []byte("x")); string(reply) != "x" {
+				t.Errorf("%s: %q, %v", name, reply, err)
+			}
+		})
+	}
+}
+
 func TestCallEnds(t *testing.T) {
 	odd := errors.New("odd")
 	cancelled := func(ctx context.Context) context.Context {
@@ -246,6 +277,28 @@ func TestCallLimitOfDialer(t *testing.T) {
 			took(t, fmt.Sprint("limit ", limit), start, want)
 		})
 	}
+}
+
+// A call's time is its own: what is done afterwards may take longer.
+func TestCallLeavesNoDeadline(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		here, there := simPair(t, simnet.Options{})
+		conn, _ := connhook.New(here, connhook.Options{Call: time.Second})
+		c := conn.(*sockets.Conn)
+		go echo(there, time.Second/2)
+		for range 2 {
+			if _, err := c.Call(t.Context(), []byte("x")); err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(5*time.Second, func() { send(t, there, "pushed\n") })
+			wantMessage(t, c, "pushed")
+			if err := c.WriteMessage([]byte("y")); err != nil {
+				t.Error(err)
+			}
+			wantMessage(t, c, "y")
+		}
+		there.Close()
+	})
 }
 
 // The user's deadline holds for a call, too, and its end is the user's.

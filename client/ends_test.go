@@ -95,6 +95,30 @@ func TestContextEndsWhatIsBlocked(t *testing.T) {
 	}
 }
 
+// A look-up ends with the context of the dial, with the cause, whatever the resolver
+// says of it.
+func TestContextEndsLookup(t *testing.T) {
+	why := errors.New("lost interest")
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		d := w.dialer(client.Dialer{Retry: client.Retry{Attempts: -1}})
+		d.Resolve = func(ctx context.Context, _ addr.Transport, _ string) ([]addr.Endpoint, error) {
+			<-ctx.Done()
+			return nil, errOwn
+		}
+		for name, dial := range map[string]func(context.Context) error{
+			"TCP":      func(ctx context.Context) error { _, err := d.DialTCP(ctx, "name:80"); return err },
+			"UDP":      func(ctx context.Context) error { _, err := d.DialUDP(ctx, "name:80"); return err },
+			"pipeline": func(ctx context.Context) error { _, err := d.DialPipeline(ctx, "name:80", 0); return err },
+		} {
+			start := w.now()
+			err := dial(endWith(t, 50*ms, why))
+			if took := w.now() - start; took != 50*ms || !errors.Is(err, why) || !errors.Is(err, context.Canceled) || !sockets.NotSent(err) {
+				t.Errorf("%s: after %v: %v", name, took, err)
+			}
+		}
+	})
+}
+
 // Await, which has no context, ends by a deadline, an Abort or a Close, and a
 // deadline that has passed ends nothing later.
 func TestAwaitEnds(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/sockets"
@@ -60,6 +61,7 @@ func TestWaitsHaveJitter(t *testing.T) {
 		address := w.udp(func(int, []byte, func(string)) { times = append(times, w.now()) })
 		u := dialUDP(t, w.dialer(client.Dialer{Timeout: 2 * time.Second, Retry: client.Retry{First: 100 * ms}}), address)
 		u.Call(t.Context(), nil)
+		synctest.Wait()
 		checkJitter(t, "UDP", times, 100*ms)
 	})
 }

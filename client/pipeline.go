@@ -15,6 +15,10 @@ import (
 // Dialer.Match or Dialer.ID, in any. Its methods may be used by many goroutines at
 // once. Close it when done.
 //
+// In order, a server that answers a request twice, or not at all, shifts the replies
+// to those behind it, and nothing can tell; a reply that comes when no call waits for
+// one ends the connection.
+//
 // A connection that fails takes all its calls with it, and is not replaced: dial
 // another Pipeline.
 type Pipeline struct {
