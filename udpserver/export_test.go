@@ -37,3 +37,10 @@ func Draining(s *Server) bool {
 	}
 	return true
 }
+
+// Collects reports whether what d replies is kept to leave with other replies.
+func Collects(d *Datagram) bool {
+	d.worker.mu.Lock()
+	defer d.worker.mu.Unlock()
+	return d.worker.collects
+}
