@@ -17,8 +17,9 @@ import (
 //
 // With Sockets above 1 it opens that many sockets behind one net.PacketConn, all of
 // them before it returns. Whoever reads that, or wraps it, gets the datagrams of all
-// of them, by goroutines that Close ends; Serve reads each by itself. If another
-// socket has the address, a group among them, the error is EADDRINUSE.
+// of them, by goroutines that Close ends, and without the address that was asked;
+// Serve and Sessions read each by itself. If another socket has the address, a group
+// among them, the error is EADDRINUSE.
 func (s *Server) ListenPacket(ctx context.Context, address string) (net.PacketConn, error) {
 	host, port, err := addr.Split(addr.UDP, address)
 	if err != nil {

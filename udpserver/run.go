@@ -36,15 +36,21 @@ func (s *Server) newRun(ctx context.Context, pc net.PacketConn) (*run, error) {
 	}
 	s.slots.limit(s.MaxHandlers)
 	s.once.Do(func() { s.sources = newSources(s.Limits) })
-	members := []net.PacketConn{pc}
-	if group, ok := pc.(*listen.Packets); ok {
-		members = group.Members()
-	}
 	r := &run{server: s}
+	members := membersOf(pc)
 	for _, m := range members {
 		r.loops = append(r.loops, r.newLoop(ctx, m, len(members)))
 	}
 	return r, nil
+}
+
+// membersOf returns the sockets of a group, each to be read by itself: through the
+// group's own ReadFrom it would cost copies, and the address that was asked is lost.
+func membersOf(pc net.PacketConn) []net.PacketConn {
+	if group, ok := pc.(*listen.Packets); ok {
+		return group.Members()
+	}
+	return []net.PacketConn{pc}
 }
 
 // serve runs the loops until ctx or the reading of one ends, and stops them all.

@@ -19,6 +19,7 @@ import (
 // listener: what is done under it takes moments.
 type session struct {
 	of            *SessionListener
+	io            udpio.Conn // where its first datagram came
 	key           sessionKey
 	route         udpio.Route
 	local, remote net.Addr
@@ -93,7 +94,7 @@ func (s *session) Write(p []byte) (int, error) {
 		return 0, s.failure("write", sockets.ErrTooLong)
 	}
 	l := s.of
-	if err := l.io.Write(p, s.route); err != nil {
+	if err := s.io.Write(p, s.route); err != nil {
 		class := udpio.Classify(err)
 		l.sends.counter(class).Add(1)
 		return 0, s.failure("write", s.writeError(class, err))

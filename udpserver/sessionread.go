@@ -7,20 +7,19 @@ import (
 	"example.com/sockets/internal/udpio"
 )
 
-// read is the listener's goroutine. It ends with the socket.
-func (l *SessionListener) read() {
-	defer close(l.over)
+// read is the goroutine of one socket. It ends with that.
+func (l *SessionListener) read(io udpio.Conn) {
 	retry := backoff.Backoff{Min: time.Millisecond, Max: time.Second}
 	for failing := 0; ; {
-		packets, err := l.io.Read()
+		packets, err := io.Read()
 		if err == nil {
 			failing = 0
 			retry.Reset()
-			l.arrive(packets)
+			l.arrive(io, packets)
 			continue
 		}
 		failing++
-		if pause, ends := l.readFailed(err, failing); ends {
+		if pause, ends := l.readFailed(io, err, failing); ends {
 			l.readEnds(err)
 			return
 		} else if pause {
@@ -32,10 +31,10 @@ func (l *SessionListener) read() {
 // readFailed says what an error of a read asks for, as Server does: the error of one
 // datagram is over with it, what has no other cause may pass, and a socket that
 // repeats that it is none is believed. failing is how many came in a row.
-func (l *SessionListener) readFailed(err error, failing int) (pause, ends bool) {
+func (l *SessionListener) readFailed(io udpio.Conn, err error, failing int) (pause, ends bool) {
 	class := udpio.Classify(err)
 	if class == udpio.Deadline {
-		_ = l.io.Clear() // somebody else's
+		_ = io.Clear() // somebody else's
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,11 +50,13 @@ func (l *SessionListener) readFailed(err error, failing int) (pause, ends bool) 
 	return class != udpio.Peer || failing >= patience, false
 }
 
-// readEnds tells everybody who waits.
+// readEnds tells everybody who waits. Of a group the first socket's error is the end.
 func (l *SessionListener) readEnds(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.err = err
+	if l.err == nil {
+		l.err = err
+	}
 	l.acceptable.Broadcast()
 	for _, s := range l.table {
 		s.readable.Broadcast()

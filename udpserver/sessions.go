@@ -11,7 +11,6 @@ import (
 
 	"example.com/sockets/addr"
 	"example.com/sockets/internal/operr"
-	"example.com/sockets/internal/udpio"
 )
 
 // SessionConfig bounds the sessions of one socket. The zero value works: in all its
@@ -77,16 +76,16 @@ func (c SessionConfig) withDefaults() SessionConfig {
 // for concurrent use.
 //
 // It owns one goroutine, which reads the socket, and at most one timer. Both end
-// with the socket.
+// with the socket. Of a group (see Server.Sockets) each socket has one.
 type SessionListener struct {
-	config SessionConfig
-	io     udpio.Conn
-	addr   net.Addr
-	local  addr.Endpoint // the same
-	sends  sends
-	over   chan struct{}   // closed when the reader has ended
-	stop   context.Context // interrupts its pauses
-	cancel context.CancelFunc
+	config  SessionConfig
+	sockets []*sessionSocket
+	addr    net.Addr
+	local   addr.Endpoint // the same
+	sends   sends
+	readers sync.WaitGroup
+	stop    context.Context // interrupts their pauses
+	cancel  context.CancelFunc
 
 	mu         sync.Mutex // of all that follows and of the sessions; held for moments
 	acceptable sync.Cond
@@ -102,7 +101,6 @@ type SessionListener struct {
 	shut       bool  // the socket is
 	err        error // why reading ended
 	counts     SessionStats
-	drops      uint32 // the system's count when it was last read
 }
 
 // Sessions makes a stream of connections out of a UDP socket: the datagrams of one
@@ -127,6 +125,9 @@ type SessionListener struct {
 //
 // Write waits at most 1 s for room in the socket's buffer, whatever the deadline.
 //
+// pc may be the group that a Server's ListenPacket opens where Sockets is above 1. All
+// its sockets are read, and the limits cover them together.
+//
 // The listener is a *SessionListener; its Stats tell what was dropped. Its Close
 // ends what was not accepted and takes no new senders. Accepted sessions go on until
 // they end, and the last of them closes pc, which belongs to the listener from now
@@ -138,19 +139,20 @@ type SessionListener struct {
 func Sessions(pc net.PacketConn, c SessionConfig) (net.Listener, error) {
 	c = c.withDefaults()
 	l := &SessionListener{
-		config: c, addr: pc.LocalAddr(), io: udpio.Open(pc, c.MaxSize, udpio.Engine(c.Engine)),
-		over: make(chan struct{}), table: map[sessionKey]*session{}, sources: map[netip.Addr]int{},
+		config: c, addr: pc.LocalAddr(),
+		table: map[sessionKey]*session{}, sources: map[netip.Addr]int{},
 	}
 	l.local, _ = addr.From(l.addr)
 	l.acceptable.L = &l.mu
 	l.stop, l.cancel = context.WithCancel(context.Background())
-	if err := l.io.Clear(); udpio.Classify(err) == udpio.Closed { // a deadline from before would end every read
+	if !l.open(pc) {
 		l.cancel()
 		_ = pc.Close()
 		return nil, l.failure("listen", net.ErrClosed)
 	}
-	l.drops = l.io.Memory().Drops
-	go l.read()
+	for _, s := range l.sockets {
+		l.readers.Go(func() { l.read(s.io) })
+	}
 	return l, nil
 }
 
@@ -228,12 +230,12 @@ func (l *SessionListener) unlock() error {
 		return nil
 	}
 	l.cancel()
-	err := l.io.Close()
-	<-l.over
-	if err == nil || udpio.Classify(err) == udpio.Closed { // somebody else was first
-		return nil
+	err := l.closeSockets()
+	l.readers.Wait()
+	if err != nil {
+		return l.failure("close", err)
 	}
-	return l.failure("close", err)
+	return nil
 }
 
 func (l *SessionListener) failure(op string, err error) error {

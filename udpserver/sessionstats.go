@@ -69,12 +69,12 @@ func (d SessionDrops) Total() uint64 {
 func (l *SessionListener) Stats() SessionStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := &l.counts
-	if m := l.io.Memory(); m.Limit > 0 && !l.shut {
-		c.KernelDropped += uint64(m.Drops - l.drops) // 32 bits, which run over
-		l.drops = m.Drops
+	for _, each := range l.sockets {
+		if !l.shut {
+			l.counts.KernelDropped += each.newDrops()
+		}
 	}
-	s := *c
+	s := l.counts
 	s.Sessions, s.Pending, s.Queued = uint64(len(l.table)), uint64(l.pending.Len()), uint64(l.queued)
 	var sent Stats
 	l.sends.into(&sent)

@@ -10,8 +10,8 @@ import (
 	"example.com/sockets/internal/udpio"
 )
 
-// arrive gives what was read to the sessions. Nothing in it waits.
-func (l *SessionListener) arrive(packets []udpio.Packet) {
+// arrive gives what was read from io to the sessions. Nothing in it waits.
+func (l *SessionListener) arrive(io udpio.Conn, packets []udpio.Packet) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -19,7 +19,7 @@ func (l *SessionListener) arrive(packets []udpio.Packet) {
 	for i := range packets {
 		p := &packets[i]
 		l.counts.BytesIn += uint64(len(p.Data))
-		if dropped := l.takeLocked(p, now); dropped != nil {
+		if dropped := l.takeLocked(io, p, now); dropped != nil {
 			*dropped++
 		}
 	}
@@ -27,7 +27,7 @@ func (l *SessionListener) arrive(packets []udpio.Packet) {
 
 // takeLocked queues p for its session, which may begin with it, or returns the count
 // of those that are dropped for the same reason.
-func (l *SessionListener) takeLocked(p *udpio.Packet, now time.Time) (dropped *uint64) {
+func (l *SessionListener) takeLocked(io udpio.Conn, p *udpio.Packet, now time.Time) (dropped *uint64) {
 	d := &l.counts.Dropped
 	key := sessionKey{peer: p.Peer, asked: p.Asked}
 	switch {
@@ -50,6 +50,7 @@ func (l *SessionListener) takeLocked(p *udpio.Packet, now time.Time) (dropped *u
 		if s, dropped = l.beginLocked(key, p, now); s == nil {
 			return dropped
 		}
+		s.io = io
 	}
 	s.touchLocked(now)
 	return s.queueLocked(p.Data)

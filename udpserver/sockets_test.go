@@ -19,8 +19,13 @@ const groupSize = 4
 // group opens the sockets of s, or skips where the system has no groups.
 func group(t *testing.T, s *udpserver.Server) *listen.Packets {
 	t.Helper()
+	return groupAt(t, s, "127.0.0.1:0")
+}
+
+func groupAt(t *testing.T, s *udpserver.Server, address string) *listen.Packets {
+	t.Helper()
 	s.Sockets = groupSize
-	pc, err := s.ListenPacket(t.Context(), "127.0.0.1:0")
+	pc, err := s.ListenPacket(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
