@@ -32,6 +32,9 @@ const (
 // first. That goes in slices, between which limits and counters hold. Everything
 // else goes through a buffer on loan: what hides a Conn from this method, and the
 // net package's own connections, on which nobody keeps our clocks.
+//
+// Where c has Packets each read of r becomes a message: of 32 KiB at most, unless r is
+// a socket that keeps boundaries, each of whose messages stays one.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	src, left := r, int64(math.MaxInt64)
 	limited, ok := r.(*io.LimitedReader)
@@ -49,7 +52,8 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	buf := bufpool.Get(copied)
+	src, room := bounded(src)
+	buf := bufpool.Get(room)
 	defer buf.Free()
 	k, err := io.CopyBuffer(writerOnly{c}, readerOnly{io.LimitReader(src, left-n)}, buf.B)
 	return n + k, err
@@ -147,7 +151,9 @@ func (c *Conn) moveTo(w io.Writer, left int64) (n int64, rerr, werr error) {
 				more, rerr = false, nil
 			}
 		default:
-			k, werr = c.writeUnread(w, left-n)
+			if rerr = c.fits(left - n); rerr == nil {
+				k, werr = c.writeUnread(w, left-n)
+			}
 		}
 		n += k
 		switch {

@@ -132,6 +132,46 @@ func (c *Conn) receivePacket(conn net.Conn) (int, error) {
 	return conn.Read(c.buffer())
 }
 
+// cuts reports whether a Read of the transport into so many bytes could lose the rest
+// of a message. A sizer says what is too short.
+func (c *Conn) cuts(room int) bool {
+	if !c.packed() || room > maxPacket {
+		return false
+	}
+	_, ok := c.NetConn().(sizer)
+	return !ok
+}
+
+// fits refuses to pass on the first left bytes of a message that has more.
+func (c *Conn) fits(left int64) error {
+	if n := c.w - c.r; c.packed() && left < int64(n) {
+		return &ShortBufferError{Size: n, Buffer: int(left)}
+	}
+	return nil
+}
+
+// bounded returns how long a buffer the reads of r need. A socket that keeps
+// boundaries would cut what does not fit, and not say so.
+func bounded(r io.Reader) (io.Reader, int) {
+	if s, ok := r.(interface{ LocalAddr() net.Addr }); ok {
+		if a := s.LocalAddr(); a != nil && (a.Network() == "udp" || a.Network() == "unixgram") {
+			return wholeReader{r}, maxPacket + 1
+		}
+	}
+	return r, copied
+}
+
+// wholeReader reads messages into buffers of maxPacket+1.
+type wholeReader struct{ io.Reader }
+
+func (r wholeReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > maxPacket {
+		return 0, fmt.Errorf("%w: it has more than %d bytes", ErrTruncated, maxPacket)
+	}
+	return n, err
+}
+
 // copyPacket gives what was read ahead to a raw Read, whole or not at all.
 func (c *Conn) copyPacket(p []byte) (int, error) {
 	m := c.buffer()[c.r:c.w]

@@ -14,7 +14,8 @@ import (
 // Read reads what is there, at least one byte, as every net.Conn does: what one
 // Write sent may come in pieces or together with the next. It returns bare io.EOF
 // when the peer has ended its sending. Bytes that other methods read ahead come
-// first.
+// first. With Packets it reads one message, and if p is too short for that none, with
+// a *ShortBufferError.
 //
 // A handler that reads with Read alone counts as idle, for a stop and for
 // Timeouts.Idle, when it is blocked here and no byte has moved in either
@@ -33,8 +34,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	c.release()
-	if len(p) == 0 {
+	switch {
+	case len(p) == 0:
 		return 0, nil
+	case c.cuts(len(p)):
+		if err := c.fillPacket(guard.Own); err != nil {
+			return 0, c.fail("read", err)
+		}
+		return c.Read(p)
 	}
 	n, err := c.guard.Read(p, guard.Own)
 	return n, c.fail("read", err)

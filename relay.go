@@ -38,8 +38,10 @@ const (
 // then Timeouts.Idle of either side applies, and a stop ends it with ErrDraining
 // after 100 ms without a byte. Both sides get a FIN, not a reset.
 //
-// Between two Conns with Packets each message stays one; as nothing ends there, ctx
-// must, or a limit.
+// Between two Conns with Packets each message stays one, and one that the other side
+// can't carry ends the relay; as nothing ends there, ctx must, or a limit. Between one
+// of these and a stream the bytes are kept and the boundaries are not: a datagram is
+// what was read at a time, at most 32 KiB.
 //
 // Between two TCP or unix sockets on Linux the bytes stay in the kernel (splice, as
 // ReadFrom has it). A pipe is held only while bytes move: an idle relay costs its two
