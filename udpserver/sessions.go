@@ -111,9 +111,14 @@ type SessionListener struct {
 // Each Write sends one datagram, each Read returns one, in the order of arrival. If
 // the buffer is too short Read takes nothing and returns a
 // *sockets.ShortBufferError. An empty datagram is a Read of no bytes; there is no
-// io.EOF, since nobody can end his sending, and so io.Copy is not for sessions. A
-// sockets.Conn over a session, that of a tcpserver.Server too, has sockets.Packets as
-// its framing unless another is named.
+// io.EOF, since nobody can end his sending. A sockets.Conn over a session, that of a
+// tcpserver.Server too, has sockets.Packets as its framing unless another is named.
+//
+// A Write of more than a datagram can carry, 65,507 bytes over IPv4, sends nothing and
+// returns an error that matches sockets.ErrTooLong. So io.Copy is not for sessions: out
+// of one it leaves out empty datagrams, and stops with the short buffer's error at one
+// of more than 32 KiB; into one it makes a datagram of whatever it reads at a time. A
+// sockets.Conn over a session copies each datagram whole, as does sockets.Relay.
 //
 // A session begins with a datagram of an unknown sender, and ends when its holder
 // closes it (then Read and Write return net.ErrClosed, and what was unread is
