@@ -80,6 +80,7 @@ func (l *loop) sendOut(out udpio.Batch) {
 	sent, bytes := out.Send()
 	l.sends.sent.Add(uint64(sent))
 	l.sends.bytes.Add(uint64(bytes))
+	l.counted()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.outs) < parked {

@@ -37,6 +37,7 @@ type loop struct {
 	turn    chan struct{}   // where the one worker that waits for a slot is given it
 	polling atomic.Bool     // somebody is in a Read
 	closed  atomic.Bool     // the socket is
+	removed atomic.Bool     // it is in the server's sum
 	sends   sends
 
 	// Whoever holds the read turn has these.
@@ -121,5 +122,8 @@ func (s *Server) remove(l *loop) {
 	delete(s.loops, l)
 	last := l.stats() // of an open socket: a closed one does not tell what was dropped
 	last.ReadBuffer, last.WriteBuffer, last.Waiting, last.Limit = 0, 0, 0, 0
+	last.Sent, last.BytesOut, last.Unsent = 0, 0, SendErrors{}
 	s.past.add(last)
+	l.removed.Store(true)
+	s.addSendsLocked(l)
 }

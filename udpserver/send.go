@@ -81,6 +81,7 @@ func (l *loop) refused(op string, r udpio.Route, err error) error {
 	err = l.sendError(op, r, err)
 	if errors.Is(err, ErrBudget) {
 		l.sends.budget.Add(1)
+		l.counted()
 		l.traceFailure(r, err)
 	}
 	return err
@@ -95,6 +96,7 @@ func (l *loop) write(op string, p []byte, r udpio.Route) {
 	}
 	l.sends.sent.Add(1)
 	l.sends.bytes.Add(uint64(len(p)))
+	l.counted()
 }
 
 func (l *loop) sendError(op string, r udpio.Route, err error) error {
@@ -104,6 +106,7 @@ func (l *loop) sendError(op string, r udpio.Route, err error) error {
 // sendFailed counts and traces a datagram that could not be sent.
 func (l *loop) sendFailed(op string, r udpio.Route, err error) {
 	l.sends.counter(udpio.Classify(err)).Add(1)
+	l.counted()
 	l.traceFailure(r, l.sendError(op, r, err))
 }
 
@@ -111,6 +114,23 @@ func (l *loop) traceFailure(r udpio.Route, err error) {
 	if t := l.server.Trace; t != nil && t.ReplyFailed != nil {
 		t.ReplyFailed(endpoint(r), err)
 	}
+}
+
+// counted is called when something was. Clones, and a Reply that is still under way
+// when its handler returns, may be later than the last worker of a loop, whose figures
+// are in the server's sum by then: what came since is added to that.
+func (l *loop) counted() {
+	if l.removed.Load() {
+		l.server.mu.Lock()
+		defer l.server.mu.Unlock()
+		l.server.addSendsLocked(l)
+	}
+}
+
+func (s *Server) addSendsLocked(l *loop) {
+	var rest Stats
+	l.sends.into(&rest, func(n *atomic.Uint64) uint64 { return n.Swap(0) })
+	s.past.add(rest)
 }
 
 func (s *sends) counter(c udpio.Class) *atomic.Uint64 {
@@ -127,12 +147,12 @@ func (s *sends) counter(c udpio.Class) *atomic.Uint64 {
 	return &s.others
 }
 
-// into puts the counts into s.
-func (c *sends) into(s *Stats) {
-	s.Sent, s.BytesOut = c.sent.Load(), c.bytes.Load()
+// into puts the counts into s, as take reads them.
+func (c *sends) into(s *Stats, take func(*atomic.Uint64) uint64) {
+	s.Sent, s.BytesOut = take(&c.sent), take(&c.bytes)
 	s.Unsent = SendErrors{
-		Peer: c.peer.Load(), Resource: c.resource.Load(), Argument: c.argument.Load(),
-		TooLong: c.tooLong.Load(), Budget: c.budget.Load(), Other: c.others.Load(),
+		Peer: take(&c.peer), Resource: take(&c.resource), Argument: take(&c.argument),
+		TooLong: take(&c.tooLong), Budget: take(&c.budget), Other: take(&c.others),
 	}
 }
 

@@ -1,5 +1,7 @@
 package udpserver
 
+import "sync/atomic"
+
 // SessionStats is what a SessionListener has done. It is a snapshot in plain
 // numbers, and marshals as JSON.
 //
@@ -77,7 +79,7 @@ func (l *SessionListener) Stats() SessionStats {
 	s := l.counts
 	s.Sessions, s.Pending, s.Queued = uint64(len(l.table)), uint64(l.pending.Len()), uint64(l.queued)
 	var sent Stats
-	l.sends.into(&sent)
+	l.sends.into(&sent, (*atomic.Uint64).Load)
 	s.Sent, s.BytesOut, s.Unsent = sent.Sent, sent.BytesOut, sent.Unsent
 	return s
 }

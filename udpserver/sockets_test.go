@@ -145,10 +145,14 @@ func TestNoSocketClosesBeforeTheLast(t *testing.T) {
 	stopped := make(chan error)
 	go func() { stopped <- stop() }()
 	await(func() bool { return udpserver.Loops(s) == 1 })
+	sent := s.Stats().Sent
 	for _, d := range clones {
 		if err := d.Reply(nil); err != nil {
 			t.Errorf("a socket has closed before the last handler has ended: %v", err)
 		}
+	}
+	if n := s.Stats().Sent - sent; n != uint64(len(clones)) {
+		t.Errorf("%d of %d replies of clones were counted", n, len(clones))
 	}
 	close(drained)
 	if got := receive(t, last); got != "hold" {

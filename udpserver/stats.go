@@ -1,6 +1,9 @@
 package udpserver
 
-import "reflect"
+import (
+	"reflect"
+	"sync/atomic"
+)
 
 // Stats is what a Server has done, over all its sockets. It is a snapshot in
 // plain numbers, and marshals as JSON.
@@ -139,7 +142,7 @@ func (l *loop) stats() Stats {
 	if l.failed != nil {
 		s.Failing = 1
 	}
-	l.sends.into(&s)
+	l.sends.into(&s, (*atomic.Uint64).Load)
 	l.memoryLocked(&s)
 	return s
 }
