@@ -129,6 +129,13 @@ func (l *loop) tellLocked() {
 	l.mu.Lock()
 }
 
+// tell is tellLocked for a worker that leaves.
+func (l *loop) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tellLocked()
+}
+
 // longBufferLocked returns a buffer for the longest datagram.
 func (l *loop) longBufferLocked() []byte {
 	n := len(l.spare)

@@ -55,18 +55,29 @@ func (l *loop) publish(packets []udpio.Packet) {
 	if l.drains {
 		l.budget -= bytes + messages*overhead
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.counts.Received += uint64(len(packets))
-	l.counts.BytesIn += uint64(bytes)
-	if len(good) < len(packets) {
-		l.counts.Dropped.add(drops)
-	}
-	if l.cutOff { // a read that no deadline could wake in time
-		l.counts.Dropped.Stopped += uint64(len(good))
+	if l.takeOver(good, now, uint64(len(packets)), uint64(bytes), drops) {
 		return
 	}
+	for i := range good { // a read that no deadline could wake in time
+		l.dropped(good[i].Route, DropStopped)
+	}
+}
+
+// takeOver counts what was read, and reports whether good may still be handled.
+func (l *loop) takeOver(good []udpio.Packet, now time.Time, packets, bytes uint64, drops Drops) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.Received += packets
+	l.counts.BytesIn += bytes
+	if uint64(len(good)) < packets {
+		l.counts.Dropped.add(drops)
+	}
+	if l.cutOff {
+		l.counts.Dropped.Stopped += uint64(len(good))
+		return false
+	}
 	l.batch, l.readAt = good, now
+	return true
 }
 
 // overhead is the least that a system charges beside the bytes for what is queued,

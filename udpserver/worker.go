@@ -215,6 +215,7 @@ func (w *worker) parkLocked() bool {
 func (w *worker) exit() {
 	l := w.loop
 	l.flush(w)
+	l.tell()
 	if l.leave(w) {
 		l.server.remove(l)
 	}
