@@ -41,6 +41,7 @@ type loop struct {
 	sends   sends
 
 	// Whoever holds the read turn has these.
+	own     own
 	retry   backoff.Backoff
 	failing int // read errors in a row
 	drains  bool
@@ -89,6 +90,7 @@ func (r *run) newLoop(ctx context.Context, pc net.PacketConn, n int) *loop {
 		retry: backoff.Backoff{Min: time.Millisecond, Max: time.Second},
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	l.own = newOwn(pc, local)
 	if s.ECN {
 		l.io.WantECN()
 	}

@@ -97,7 +97,7 @@ func (l *loop) refuse(p *udpio.Packet, now time.Time) (Drop, bool) {
 		return 0, false // not of the Internet: it has no ports
 	case p.Peer.Port() == 0:
 		return DropPortZero, true
-	case p.Peer.Port() == l.local.Port() && l.isOwn(p):
+	case l.isOwn(p, now):
 		return DropSelf, true
 	case !l.server.sources.admit(p.Peer, len(p.Data), now):
 		return DropRate, true
@@ -113,12 +113,13 @@ func (l *loop) asked(p *udpio.Packet) addr.Endpoint {
 	return addr.Of(addr.UDP, p.Asked, l.local.Port())
 }
 
-// isOwn reports whether p, whose sender has the socket's port, came from the
-// socket itself. On one that is bound to every address no other process can have
-// that port at one of them.
-func (l *loop) isOwn(p *udpio.Packet) bool {
-	from, local := p.Peer.Addr(), l.local.Addr()
-	return from == local || local.IsUnspecified() && (from.IsLoopback() || from == p.Asked)
+// isOwn reports whether p came from the socket itself.
+func (l *loop) isOwn(p *udpio.Packet, now time.Time) bool {
+	if p.Peer.Port() != l.local.Port() {
+		return false
+	}
+	l.own.look(p, now)
+	return l.own.sent(p)
 }
 
 func (l *loop) dropped(r udpio.Route, why Drop) {

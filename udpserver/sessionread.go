@@ -8,18 +8,18 @@ import (
 )
 
 // read is the goroutine of one socket. It ends with that.
-func (l *SessionListener) read(io udpio.Conn) {
+func (l *SessionListener) read(s *sessionSocket) {
 	retry := backoff.Backoff{Min: time.Millisecond, Max: time.Second}
 	for failing := 0; ; {
-		packets, err := io.Read()
+		packets, err := s.io.Read()
 		if err == nil {
 			failing = 0
 			retry.Reset()
-			l.arrive(io, packets)
+			l.arrive(s, packets)
 			continue
 		}
 		failing++
-		if pause, ends := l.readFailed(io, err, failing); ends {
+		if pause, ends := l.readFailed(s.io, err, failing); ends {
 			l.readEnds(err)
 			return
 		} else if pause {

@@ -156,7 +156,7 @@ func Sessions(pc net.PacketConn, c SessionConfig) (net.Listener, error) {
 		return nil, l.failure("listen", net.ErrClosed)
 	}
 	for _, s := range l.sockets {
-		l.readers.Go(func() { l.read(s.io) })
+		l.readers.Go(func() { l.read(s) })
 	}
 	return l, nil
 }

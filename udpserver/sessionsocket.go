@@ -11,6 +11,7 @@ import (
 // group, whose senders keep to it.
 type sessionSocket struct {
 	io    udpio.Conn
+	own   own    // the reader's
 	drops uint32 // the system's count when it was last read; under the listener's lock
 }
 
@@ -22,7 +23,7 @@ func (l *SessionListener) open(pc net.PacketConn) bool {
 		if udpio.Classify(io.Clear()) == udpio.Closed { // a deadline from before would end every read
 			return false
 		}
-		l.sockets = append(l.sockets, &sessionSocket{io: io, drops: io.Memory().Drops})
+		l.sockets = append(l.sockets, &sessionSocket{io: io, own: newOwn(m, l.local), drops: io.Memory().Drops})
 	}
 	return true
 }

@@ -10,16 +10,19 @@ import (
 	"example.com/sockets/internal/udpio"
 )
 
-// arrive gives what was read from io to the sessions. Nothing in it waits.
-func (l *SessionListener) arrive(io udpio.Conn, packets []udpio.Packet) {
+// arrive gives what was read from a socket to the sessions. Nothing in it waits.
+func (l *SessionListener) arrive(from *sessionSocket, packets []udpio.Packet) {
 	now := time.Now()
+	for i := range packets {
+		from.own.look(&packets[i], now)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Received += uint64(len(packets))
 	for i := range packets {
 		p := &packets[i]
 		l.counts.BytesIn += uint64(len(p.Data))
-		if dropped := l.takeLocked(io, p, now); dropped != nil {
+		if dropped := l.takeLocked(from, p, now); dropped != nil {
 			*dropped++
 		}
 	}
@@ -27,7 +30,7 @@ func (l *SessionListener) arrive(io udpio.Conn, packets []udpio.Packet) {
 
 // takeLocked queues p for its session, which may begin with it, or returns the count
 // of those that are dropped for the same reason.
-func (l *SessionListener) takeLocked(io udpio.Conn, p *udpio.Packet, now time.Time) (dropped *uint64) {
+func (l *SessionListener) takeLocked(from *sessionSocket, p *udpio.Packet, now time.Time) (dropped *uint64) {
 	d := &l.counts.Dropped
 	key := sessionKey{peer: p.Peer, asked: p.Asked}
 	switch {
@@ -37,7 +40,7 @@ func (l *SessionListener) takeLocked(io udpio.Conn, p *udpio.Packet, now time.Ti
 		return &d.Malformed
 	case p.Peer.IsValid() && p.Peer.Port() == 0:
 		return &d.PortZero
-	case l.isOwn(p):
+	case from.own.sent(p):
 		return &d.Self
 	case !p.Peer.IsValid():
 		if p.Raw == nil || p.Raw.String() == "" {
@@ -50,17 +53,10 @@ func (l *SessionListener) takeLocked(io udpio.Conn, p *udpio.Packet, now time.Ti
 		if s, dropped = l.beginLocked(key, p, now); s == nil {
 			return dropped
 		}
-		s.io = io
+		s.io = from.io
 	}
 	s.touchLocked(now)
 	return s.queueLocked(p.Data)
-}
-
-// isOwn reports whether p came from the socket itself; see loop.isOwn.
-func (l *SessionListener) isOwn(p *udpio.Packet) bool {
-	from, local := p.Peer.Addr(), l.local.Addr()
-	return p.Peer.IsValid() && p.Peer.Port() == l.local.Port() &&
-		(from == local || local.IsUnspecified() && (from.IsLoopback() || from == p.Asked))
 }
 
 // beginLocked begins a session, unless a limit forbids it. It makes no difference to
