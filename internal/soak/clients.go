@@ -10,40 +10,39 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
-	"sync"
 	"time"
 )
 
-// client is one connection of one behaviour.
-type client struct {
+// caller is one connection of one behaviour.
+type caller struct {
 	*rand.Rand
 	net.Conn
-	server int // its number
-	tally  *tally
+	target
+	tally *tally
 }
 
 // behaviour is what a client does with its connection, which is then closed. An error
 // is one that no server may cause.
 type behaviour struct {
 	name string
-	do   func(*client) error
+	do   func(*caller) error
 }
 
 var behaviours = []behaviour{
-	{"good", (*client).dialogue},
-	{"good", (*client).dialogue},
-	{"good", (*client).dialogue},
-	{"probe", func(*client) error { return nil }},
-	{"stall", (*client).stall},
-	{"reset", (*client).reset},
-	{"half-close", (*client).halfClose},
-	{"flood", (*client).flood},
-	{"no reader", (*client).noReader},
-	{"drip", (*client).drip},
-	{"garbage", (*client).garbage},
-	{"silent TLS", (*client).halfHello},
-	{"panic", func(c *client) error { return c.say("panic\n") }},
-	{"vanish", (*client).vanish},
+	{"good", (*caller).dialogue},
+	{"good", (*caller).dialogue},
+	{"good", (*caller).dialogue},
+	{"probe", func(*caller) error { return nil }},
+	{"stall", (*caller).stall},
+	{"reset", (*caller).reset},
+	{"half-close", (*caller).halfClose},
+	{"flood", (*caller).flood},
+	{"no reader", (*caller).noReader},
+	{"drip", (*caller).drip},
+	{"garbage", (*caller).garbage},
+	{"silent TLS", (*caller).halfHello},
+	{"panic", func(c *caller) error { return c.say("panic\n") }},
+	{"vanish", (*caller).vanish},
 }
 
 // staged is the number of the server that wants a header and TLS.
@@ -51,35 +50,42 @@ const staged = 1
 
 const header = "PROXY\r\n"
 
-func (c *client) run(ctx context.Context, b behaviour, address string) {
+// tcpAgent is one client of some behaviour.
+func tcpAgent(ctx context.Context, r *rand.Rand, to target, t *tally) {
+	b := behaviours[r.IntN(len(behaviours))]
+	c := &caller{Rand: r, target: to, tally: t}
+	c.run(ctx, b)
+}
+
+func (c *caller) run(ctx context.Context, b behaviour) {
 	d := net.Dialer{Timeout: 2 * time.Second}
-	conn, err := d.DialContext(ctx, "tcp", address)
+	conn, err := d.DialContext(ctx, "tcp", c.address)
 	if err != nil {
 		return // it is just starting again, or too busy
 	}
 	defer conn.Close()
-	if conn.LocalAddr().String() == address {
+	if conn.LocalAddr().String() == c.address {
 		return // TCP can connect a socket to itself
 	}
 	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return
 	}
 	c.Conn = conn
-	c.tally.note(c.server, b.name, b.do(c))
+	c.tally.note(c.target, b.name, b.do(c))
 }
 
 // say sends text and does not care whether anybody takes it.
-func (c *client) say(text string) error {
+func (c *caller) say(text string) error {
 	_, _ = io.WriteString(c, text)
 	return nil
 }
 
-func (c *client) wait(most time.Duration) {
+func (c *caller) wait(most time.Duration) {
 	time.Sleep(time.Duration(c.Int64N(int64(most))))
 }
 
 // dialogue asks a few times, and checks that what is answered is right.
-func (c *client) dialogue() error {
+func (c *caller) dialogue() error {
 	if c.server == staged {
 		_ = c.say(header)
 		c.Conn = tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
@@ -101,33 +107,33 @@ func (c *client) dialogue() error {
 		case answer != strings.ToUpper(question):
 			return fmt.Errorf("asked %q, got %q", question, answer)
 		}
-		c.tally.answered(c.server)
+		c.tally.answered(c.target)
 		c.wait(20 * time.Millisecond)
 	}
 	return nil
 }
 
 // stall says a part, or nothing, and waits for the end.
-func (c *client) stall() error {
+func (c *caller) stall() error {
 	_ = c.say("question"[:c.IntN(8)])
 	_, _ = io.Copy(io.Discard, c)
 	return nil
 }
 
-func (c *client) reset() error {
+func (c *caller) reset() error {
 	_ = c.say("question\n")
 	c.wait(5 * time.Millisecond)
 	return c.Conn.(*net.TCPConn).SetLinger(0)
 }
 
-func (c *client) halfClose() error {
+func (c *caller) halfClose() error {
 	_ = c.say("question\nhalf of one")
 	_ = c.Conn.(*net.TCPConn).CloseWrite()
 	_, _ = io.Copy(io.Discard, c)
 	return nil
 }
 
-func (c *client) flood() error {
+func (c *caller) flood() error {
 	line := strings.Repeat("x", 1000) + "\n"
 	for range c.IntN(2000) {
 		if _, err := io.WriteString(c, line); err != nil {
@@ -138,13 +144,13 @@ func (c *client) flood() error {
 }
 
 // noReader asks for more than the buffers hold.
-func (c *client) noReader() error {
+func (c *caller) noReader() error {
 	_ = c.say("big\n")
 	c.wait(3 * time.Second)
 	return nil
 }
 
-func (c *client) drip() error {
+func (c *caller) drip() error {
 	for range 200 {
 		if _, err := c.Write([]byte{'x'}); err != nil {
 			break
@@ -154,7 +160,7 @@ func (c *client) drip() error {
 	return nil
 }
 
-func (c *client) garbage() error {
+func (c *caller) garbage() error {
 	if c.server == staged && c.IntN(2) == 0 {
 		_ = c.say(header)
 	}
@@ -168,59 +174,16 @@ func (c *client) garbage() error {
 }
 
 // halfHello is a TLS client that loses interest.
-func (c *client) halfHello() error {
+func (c *caller) halfHello() error {
 	_ = c.say(header + "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
 	c.wait(time.Second)
 	return nil
 }
 
 // vanish closes without a word to the peer, as a host does that loses its power.
-func (c *client) vanish() error {
+func (c *caller) vanish() error {
 	_ = c.say("question\n")
 	c.wait(20 * time.Millisecond)
 	mute(c.Conn.(*net.TCPConn))
 	return nil
-}
-
-// tally is what came of all clients.
-type tally struct {
-	mu      sync.Mutex
-	done    map[string]int
-	answers map[int]int
-	wrong   []error
-}
-
-func (t *tally) note(server int, name string, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.done == nil {
-		t.done = map[string]int{}
-	}
-	t.done[name]++
-	if err != nil {
-		t.wrong = append(t.wrong, fmt.Errorf("server %d, %s client: %w", server, name, err))
-	}
-}
-
-func (t *tally) answered(server int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.answers == nil {
-		t.answers = map[int]int{}
-	}
-	t.answers[server]++
-}
-
-// report prints the tally. Servers that answered nobody would pass any test.
-func (t *tally) report(servers int) error {
-	fmt.Printf("clients: %v\nanswers by server: %v\n", t.done, t.answers)
-	for i := range servers {
-		if t.answers[i] == 0 {
-			t.wrong = append(t.wrong, fmt.Errorf("server %d answered nobody", i))
-		}
-	}
-	if n := len(t.wrong); n > 10 {
-		t.wrong = append(t.wrong[:10], fmt.Errorf("and %d more", n-10))
-	}
-	return errors.Join(t.wrong...)
 }

@@ -7,6 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// defaultAsk are addresses of every host: two of IPv4, so that a reply can come from
+// the wrong one.
+const defaultAsk = "127.0.0.1,127.0.0.2,::1"
+
+// knowsAsked: a socket bound to every address is told which one was asked.
+const knowsAsked = true
+
 func limitFiles(n uint64) error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
 }
