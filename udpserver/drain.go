@@ -1,6 +1,7 @@
 package udpserver
 
 import (
+	"slices"
 	"time"
 
 	"example.com/sockets"
@@ -96,7 +97,7 @@ func (l *loop) markCut() bool {
 	l.cutOff = true
 	l.noteLocked()
 	l.endLocked(nil)
-	rest := l.batch
+	rest := slices.Clip(l.batch) // what follows it is the socket's, which may be in a Read
 	l.batch = nil
 	for _, r := range l.queue.clear() {
 		rest = append(rest, udpio.Packet{Route: r})
