@@ -34,3 +34,14 @@ func mute(c *net.TCPConn) {
 	}
 	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1) })
 }
+
+// cutEvery makes the system cut what is written to c into datagrams of that size, and
+// is false if it can't (Linux before 4.18).
+func cutEvery(c *net.UDPConn, size int) (ok bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) { ok = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, size) == nil })
+	return ok && err == nil
+}

@@ -42,6 +42,8 @@ var udpBehaviours = []struct {
 	{"send and receive", (*asker).sendAndReceive},
 	{"burst", (*asker).burst},
 	{"burst", (*asker).burst},
+	{"train", (*asker).train},
+	{"train", (*asker).train},
 	{"flood", (*asker).flood},
 	{"empty", (*asker).empty},
 	{"largest", (*asker).largest},

@@ -59,6 +59,31 @@ func (a *asker) burst() error {
 	return a.answers(c, asked, 200*time.Millisecond)
 }
 
+// train asks in one call, as one long datagram that the system cuts into equal pieces,
+// at the latest where it is read.
+func (a *asker) train() error {
+	c, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	size := 40 + a.IntN(1400)
+	if !cutEvery(c.(*net.UDPConn), size) {
+		return nil
+	}
+	var asked [][]byte
+	var all []byte
+	for n := 1 + a.IntN(min(64, largest/size)); n > 0; n-- {
+		if n == 1 {
+			size = 40 + a.IntN(size-39) // the last may be shorter
+		}
+		asked = append(asked, newQuestion(a.Rand, "ask", size))
+		all = append(all, asked[len(asked)-1]...)
+	}
+	_, _ = c.Write(all)
+	return a.answers(c, asked, 200*time.Millisecond)
+}
+
 // flood asks more than anybody answers, and looks at none of it.
 func (a *asker) flood() error {
 	c, err := a.open()
