@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/sockets"
+	"example.com/sockets/simnet"
 	"example.com/sockets/tcpserver"
 )
 
@@ -119,28 +120,67 @@ func TestAcceptErrors(t *testing.T) {
 	}
 }
 
-// TestAcceptErrorKeepsConnections: a listener that fails ends Serve as a stop does:
-// what is under way is finished, and both are told.
+// TestAcceptErrorKeepsConnections: a listener that somebody else closes ends Serve as
+// a stop does: what is under way is finished, and if the grace period is too short for
+// it both are told.
 func TestAcceptErrorKeepsConnections(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := serveSim(t, &tcpserver.Server{Handler: tcpserver.Respond(func(_ context.Context, q []byte) ([]byte, error) {
-			time.Sleep(time.Second)
-			return q, nil
-		})})
-		c := r.client()
-		defer c.Close()
-		c.Write([]byte("x\n"))
-		synctest.Wait()
-		// Somebody else closes what Serve was given: the listener of this
-		// server is the only one there is.
-		r.stop()
-		if got, _ := io.ReadAll(c); string(got) != "x\n" {
-			t.Errorf("client read %q", got)
-		}
-		if err := r.wait(); err != nil {
-			t.Error(err)
-		}
-	})
+	for _, work := range []time.Duration{time.Second, time.Minute} {
+		inBubble(t, func(t *testing.T) {
+			n := simnet.New(simnet.Options{Trace: -1})
+			ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := serve(t, &tcpserver.Server{Handler: tcpserver.Respond(func(ctx context.Context, q []byte) ([]byte, error) {
+				select {
+				case <-time.After(work):
+				case <-ctx.Done():
+				}
+				return q, nil
+			})}, ln)
+			r.dial = n.DialContext
+			c, idle := r.client(), r.client()
+			defer c.Close()
+			defer idle.Close()
+			c.Write([]byte("x\n"))
+			synctest.Wait()
+			begin := time.Now()
+			ln.Close()
+			if err := ended(idle); err != io.EOF || since(begin) > 200*time.Millisecond {
+				t.Errorf("an idle client read %v after %v", err, since(begin))
+			}
+			got, _ := io.ReadAll(c)
+			err = <-r.done
+			var drained *sockets.DrainError
+			tooLong := work > 5*time.Second // Grace
+			if !errors.Is(err, net.ErrClosed) || errors.As(err, &drained) != tooLong || since(begin) != min(work, 5*time.Second) {
+				t.Errorf("Serve returned %v after %v", err, since(begin))
+			}
+			if want := map[bool]string{false: "x\n", true: ""}[tooLong]; string(got) != want {
+				t.Errorf("the busy client read %q", got)
+			}
+		})
+	}
+}
+
+// TestOldDeadline: a deadline that somebody had set on the listener is not the server's.
+func TestOldDeadline(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.(*net.TCPListener).SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, &tcpserver.Server{Handler: upper}, ln)
+	c := r.client()
+	defer c.Close()
+	if got := ask(t, c, "x"); got != "X" {
+		t.Errorf("got %q", got)
+	}
+	if err := r.wait(); err != nil || r.Stats().AcceptErrors != 0 {
+		t.Errorf("%v, %+v", err, r.Stats())
+	}
 }
 
 // TestBackoffIsInterrupted: a stop during the delay does not wait for its end.

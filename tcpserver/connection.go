@@ -32,11 +32,10 @@ var (
 	refusing    = "refusing"
 )
 
-// admit lets nc in: in a slot for handlers, or first in one for handshakes. If there
+// admit lets c in: in a slot for handlers, or first in one for handshakes. If there
 // is none it is rejected, or waits until stop is closed, when admit reports false.
-func (r *run) admit(nc net.Conn, stop <-chan struct{}) bool {
-	c := r.connection(nc)
-	if _, socket := nc.(*net.TCPConn); socket && r.server.Prepare == nil && !c.charge() {
+func (r *run) admit(c *connection, stop <-chan struct{}) bool {
+	if _, socket := c.conn.NetConn().(*net.TCPConn); socket && r.server.Prepare == nil && !c.charge() {
 		r.server.rejectedSource.Add(1)
 		r.start(c, c.refuse)
 		return true
@@ -100,7 +99,7 @@ func (r *run) start(c *connection, f func()) bool {
 	case drain.Closed:
 		r.server.running.Add(-1)
 		c.release()
-		_ = c.conn.Close()
+		c.guard.Farewell()
 		return false
 	case drain.Draining:
 		c.guard.Drain(firstWait)

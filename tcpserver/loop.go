@@ -106,7 +106,7 @@ func (l *loop) accept() (hand net.Conn, err error) {
 			l.spare.open() // it may have been lost
 		}
 		s.accepted.Add(1)
-		if !l.run.admit(nc, l.stopping.Done()) {
+		if l.stopping.Err() != nil || !l.run.admit(l.run.connection(nc), l.stopping.Done()) {
 			return nc, nil
 		}
 	}
@@ -151,13 +151,17 @@ func (l *loop) takeQueue(queue []net.Conn) []net.Conn {
 	return queue
 }
 
-// serveQueue serves the taken connections as slots become free. What is left of
-// them when the grace period is over is closed.
+// serveQueue serves the taken connections as slots become free. Each is waited for from
+// now on, not from its turn on: many that are silent take no longer than one. What is
+// left of them when the grace period is over is closed.
 func (l *loop) serveQueue(queue []net.Conn) {
+	first := time.Now().Add(firstWait)
 	for _, nc := range queue {
-		if !l.run.admit(nc, l.cut.Done()) {
+		c := l.run.connection(nc)
+		c.guard.Drain(max(time.Until(first), 0))
+		if !l.run.admit(c, l.cut.Done()) {
 			l.run.server.unserved.Add(1)
-			_ = nc.Close()
+			c.guard.Farewell()
 		}
 	}
 }

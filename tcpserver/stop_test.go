@@ -2,12 +2,14 @@ package tcpserver_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,6 +227,143 @@ func TestStopServesQueue(t *testing.T) {
 				}
 				check(t, s, ln, n.DialContext)
 			})
+		})
+	}
+}
+
+// TestStopWithSilentQueue: many in the queue that say nothing take a stop no longer
+// than one, however few may be served at once, and a request among them is answered.
+func TestStopWithSilentQueue(t *testing.T) {
+	for name, s := range map[string]*tcpserver.Server{
+		"plain": {Handler: upper, Limits: tcpserver.Limits{Conns: 1}},
+		"TLS":   {Handler: upper, Limits: tcpserver.Limits{Conns: 1, Handshakes: 1}, TLS: serverTLS()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				n := simnet.New(simnet.Options{Trace: -1})
+				ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var all []net.Conn
+				for range 100 {
+					c, err := n.DialContext(t.Context(), "tcp", ln.Addr().String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					all = append(all, c)
+				}
+				answered := make(chan error, 1)
+				go func() {
+					last := all[99]
+					if s.TLS != nil {
+						last = tls.Client(last, clientTLS())
+					}
+					last.Write([]byte("hello\n"))
+					_, err := io.ReadFull(last, make([]byte, 6))
+					answered <- err
+				}()
+				synctest.Wait()
+				r := serve(t, s, ln)
+				begin := time.Now()
+				if err := r.wait(); err != nil || since(begin) > 250*time.Millisecond { // after its handshake one has 100 ms more
+					t.Errorf("Serve returned %v after %v", err, since(begin))
+				}
+				if err := <-answered; err != nil {
+					t.Errorf("the one that asks: %v", err)
+				}
+				for _, c := range all[:99] {
+					if err := ended(c); err != io.EOF {
+						t.Fatalf("a silent one read %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestStopResetsNobodyInTheQueue: who waits for a turn that does not come before the
+// grace period is over reads EOF, whatever it had sent.
+func TestStopResetsNobodyInTheQueue(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := serveSim(t, &tcpserver.Server{
+			Handler:  busy(nil),
+			Limits:   tcpserver.Limits{Conns: 1, Overload: tcpserver.Block},
+			Timeouts: tcpserver.Timeouts{Grace: time.Second},
+		})
+		first := r.client()
+		defer first.Close()
+		hello(t, first)
+		var all []net.Conn
+		for i := range 20 {
+			c := r.client()
+			defer c.Close()
+			c.Write(make([]byte, i*i*100))
+			all = append(all, c)
+		}
+		synctest.Wait()
+		var drained *sockets.DrainError
+		if err := r.wait(); !errors.As(err, &drained) || len(drained.CutOff) != 1 {
+			t.Errorf("Serve returned %v", err)
+		}
+		for i, c := range all {
+			if err := ended(c); err != io.EOF {
+				t.Errorf("client %d read %v, want EOF", i, err)
+			}
+		}
+		if st := r.Stats(); st.Unserved != 20 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// endless is a listener that always has another connection, each after a while.
+type endless struct {
+	after  time.Duration
+	stops  atomic.Bool
+	closed atomic.Bool
+	given  int // since the stop began
+	wake   chan struct{}
+}
+
+func (l *endless) Accept() (net.Conn, error) {
+	<-l.wake
+	time.Sleep(l.after)
+	if l.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	l.given++
+	server, client := net.Pipe()
+	client.Close()
+	return server, nil
+}
+
+func (l *endless) SetDeadline(at time.Time) error {
+	if !at.IsZero() && l.stops.CompareAndSwap(false, true) {
+		close(l.wake)
+	}
+	return nil
+}
+
+func (l *endless) Close() error { l.closed.Store(true); return nil }
+func (*endless) Addr() net.Addr { return &net.UnixAddr{Name: "endless", Net: "unix"} }
+
+// TestStopTakesNotForEver: others may go on dialling; the queue that a stop takes is
+// bounded in number and in time.
+func TestStopTakesNotForEver(t *testing.T) {
+	for after, want := range map[time.Duration]int{0: 4096, time.Millisecond: 50} {
+		inBubble(t, func(t *testing.T) {
+			ln := &endless{after: after, wake: make(chan struct{})}
+			r := serve(t, &tcpserver.Server{Handler: upper, Limits: tcpserver.Limits{Conns: -1}}, ln)
+			synctest.Wait()
+			begin := time.Now()
+			if err := r.wait(); err != nil || since(begin) > 60*time.Millisecond {
+				t.Errorf("Serve returned %v after %v", err, since(begin))
+			}
+			if ln.given < want || ln.given > want+1 { // and the one that Accept was about to give
+				t.Errorf("%d were taken, one every %v; want %d", ln.given, after, want)
+			}
 		})
 	}
 }

@@ -99,6 +99,24 @@ func (g *Guard) Linger(limit time.Duration) {
 	}
 }
 
+// Farewell closes a connection of which nothing was read, without waiting. A close
+// with unread input is a reset, so what has come is thrown away first.
+func (g *Guard) Farewell() {
+	_ = g.CloseWrite()
+	buf := bufpool.Get(32 << 10)
+	defer buf.Free()
+	for n := 0; n < lingerMost; {
+		if unread, ok := sockopt.Unread(g.raw); !ok || unread == 0 {
+			break
+		}
+		k, err := g.raw.Read(buf.B) // does not wait
+		if n += k; err != nil {
+			break
+		}
+	}
+	_ = g.Close()
+}
+
 // lingerLook is how often at least it is asked whether the peer has everything.
 const lingerLook = 50 * time.Millisecond
 
