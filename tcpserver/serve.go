@@ -16,6 +16,7 @@ import (
 	"example.com/sockets"
 	"example.com/sockets/internal/errno"
 	"example.com/sockets/internal/guard"
+	"example.com/sockets/internal/operr"
 )
 
 // errGoexit is the outcome of a handler that did not return. A panic is one too,
@@ -210,6 +211,10 @@ func level(err error) slog.Level {
 	}
 	if errno.In(err, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ETIMEDOUT) ||
 		errors.Is(err, io.ErrUnexpectedEOF) { // gone in the middle of a message
+		return slog.LevelInfo
+	}
+	var op *operr.Error
+	if errors.Is(err, sockets.ErrTooLong) && errors.As(err, &op) && op.Op == "read message" { // and not one of the handler's
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

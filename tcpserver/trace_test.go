@@ -232,6 +232,7 @@ func TestLogLevels(t *testing.T) {
 		}, slog.LevelInfo, "handler"},
 		{"does not read any more", tcpserver.Server{Handler: writer}, func(c net.Conn) { c.Read(make([]byte, 10)) }, slog.LevelInfo, "handler"},
 		{"gone inside a message", tcpserver.Server{Handler: reader}, func(c net.Conn) { c.Write([]byte("half")) }, slog.LevelInfo, "handler"},
+		{"a line that is too long", tcpserver.Server{Handler: upper}, func(c net.Conn) { c.Write(make([]byte, 100_000)) }, slog.LevelInfo, "handler"},
 		{"noise for TLS", tcpserver.Server{Handler: upper, TLS: serverTLS()}, func(c net.Conn) {
 			c.Write([]byte("hello, hello\n"))
 			time.Sleep(time.Second)
@@ -247,6 +248,9 @@ func TestLogLevels(t *testing.T) {
 		{"write timeout", tcpserver.Server{Handler: writer}, func(c net.Conn) { time.Sleep(time.Hour) }, slog.LevelInfo, "handler"},
 		{"idle timeout", tcpserver.Server{Handler: reader, Timeouts: tcpserver.Timeouts{Idle: time.Second}}, func(c net.Conn) { time.Sleep(time.Minute) }, none, ""},
 		{"lifetime", tcpserver.Server{Handler: reader, Timeouts: tcpserver.Timeouts{Lifetime: time.Second}}, func(c net.Conn) { time.Sleep(time.Minute) }, slog.LevelInfo, "handler"},
+		{"handler's message that is too long", tcpserver.Server{Handler: func(_ context.Context, c *sockets.Conn) error {
+			return c.WriteMessage(make([]byte, 100_000))
+		}}, func(net.Conn) {}, slog.LevelWarn, "handler"},
 		{"handler's error", tcpserver.Server{Handler: func(context.Context, *sockets.Conn) error { return errors.New("no disk") }},
 			func(net.Conn) {}, slog.LevelWarn, "handler"},
 		{"handler's panic", tcpserver.Server{Handler: func(context.Context, *sockets.Conn) error { panic("boom") }},
