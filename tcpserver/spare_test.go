@@ -3,6 +3,7 @@
 package tcpserver_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"example.com/sockets"
 	"example.com/sockets/tcpserver"
 )
 
@@ -64,6 +67,43 @@ func TestConnsDefault(t *testing.T) {
 			}
 			if n := strings.Count(log.String(), fmt.Sprintf("conns=%d\n", tt.conns)); n != 1 {
 				t.Errorf("the log says %d times that conns=%d:\n%s", n, tt.conns, log.String())
+			}
+		})
+	}
+}
+
+// TestLingerIsCapped: at most a quarter as many linger as handlers may run, by the
+// limit or by its default. Who is beyond is closed at once.
+func TestLingerIsCapped(t *testing.T) {
+	limitFiles(t, 200) // the default is 36
+	for conns, want := range map[int]int64{80: 20, 4: 9} {
+		inBubble(t, func(t *testing.T) {
+			r := serveSim(t, &tcpserver.Server{
+				Handler: func(_ context.Context, c *sockets.Conn) error {
+					if err := c.Await(); err != nil {
+						return err
+					}
+					return c.WriteMessage([]byte("reply"))
+				},
+				Limits:   tcpserver.Limits{Conns: conns},
+				Timeouts: tcpserver.Timeouts{Linger: time.Minute},
+			})
+			for range 50 {
+				c := r.client()
+				defer c.Close()
+				c.Write(make([]byte, 1000)) // more than is read ahead
+			}
+			synctest.Wait()
+			if st := r.Stats(); st.Lingering != want || st.Running != want || st.Served != 50 {
+				t.Errorf("with %d conns: %+v", conns, st)
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if st := r.Stats(); st.Lingering != 0 || st.Running != 0 {
+				t.Errorf("after Linger: %+v", st)
+			}
+			if err := r.wait(); err != nil {
+				t.Error(err)
 			}
 		})
 	}
