@@ -269,6 +269,57 @@ func TestPipelineWrites(t *testing.T) {
 	})
 }
 
+// lateEnd is a connection of which a write, when it is done, ends the context of its
+// call, and returns when the pipeline has set the deadline that follows from that.
+type lateEnd struct {
+	net.Conn
+	cancel func()
+	past   chan struct{}
+}
+
+func (l *lateEnd) Write(b []byte) (int, error) {
+	n, err := l.Conn.Write(b)
+	if l.cancel != nil {
+		l.cancel()
+		<-l.past
+		l.cancel = nil
+	}
+	return n, err
+}
+
+func (l *lateEnd) SetWriteDeadline(at time.Time) error {
+	err := l.Conn.SetWriteDeadline(at)
+	if !at.IsZero() && !at.After(time.Now()) && l.cancel != nil {
+		close(l.past)
+	}
+	return err
+}
+
+// The end of a call whose request was written at that very moment does not hit the
+// next request.
+func TestPipelineLateDeadline(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		late := &lateEnd{past: make(chan struct{})}
+		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := w.client.DialContext(ctx, network, address)
+			late.Conn = nc
+			return late, err
+		}
+		ln := must(w.server.Listen(t.Context(), "tcp", ":80"))(t)
+		serveLines(t, ln)
+		p := must((&client.Dialer{DialContext: dial}).DialPipeline(t.Context(), "10.0.0.2:80", 0))(t)
+		defer p.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		late.cancel = cancel
+		if reply, err := p.Call(ctx, []byte("first")); err == nil && string(reply) != "FIRST" || err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("got %q, %v", reply, err)
+		}
+		if reply, err := p.Call(t.Context(), []byte("second")); string(reply) != "SECOND" {
+			t.Errorf("got %q, %v", reply, err)
+		}
+	})
+}
+
 // Calls that are cancelled at any moment leave nothing behind that hits the next
 // one: no deadline, no reply.
 func TestPipelineCancelRace(t *testing.T) {

@@ -60,6 +60,18 @@ func TestRTTSequences(t *testing.T) {
 	}
 }
 
+// When nothing varies any more the timeout keeps the resolution of a timer over the
+// estimate: it is never the round-trip time itself.
+func TestRTTGranularity(t *testing.T) {
+	var rtt client.RTT
+	for range 200 {
+		rtt.Sample(200*ms, 1)
+	}
+	if got := rtt.Timeout(); got != 201*ms {
+		t.Errorf("Timeout = %v, DevRTT = %v, want 201ms", got, rtt.DevRTT())
+	}
+}
+
 func TestRTTBeforeTheFirstSample(t *testing.T) {
 	tests := []struct {
 		name string

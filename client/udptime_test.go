@@ -137,6 +137,27 @@ func TestUDPTurns(t *testing.T) {
 	})
 }
 
+// The time of a call that never gets its turn runs out, too, and nothing was sent.
+func TestUDPTurnNeverComes(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		address := w.udp(func(int, []byte, func(string)) {})
+		u := dialUDP(t, w.dialer(client.Dialer{Timeout: time.Second}), address)
+		go u.Call(endWith(t, time.Minute, errOwn), []byte("first")) // has the turn for a second
+		synctest.Wait()
+		long, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go u.Call(long, []byte("second")) // and then this one
+		synctest.Wait()
+		time.Sleep(500 * ms)
+		_, err := u.Call(t.Context(), []byte("third"))
+		if !sockets.IsTimeout(err) || !sockets.NotSent(err) || w.now() != 1500*ms {
+			t.Errorf("at %v: %v", w.now(), err)
+		}
+		u.Close()
+		synctest.Wait()
+	})
+}
+
 // A late reply to a call that gave up, and one to the second try of a call that
 // was answered, do not answer the next call: its port is another one.
 func TestUDPLateReply(t *testing.T) {
