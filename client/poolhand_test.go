@@ -4,12 +4,16 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/sockets"
 	"example.com/sockets/client"
 	"example.com/sockets/internal/sockopt"
+	"example.com/sockets/simnet"
 )
 
 // A connection on which something has come, or which the peer has ended, is not
@@ -66,6 +70,58 @@ func TestPoolHandsOnWhatIsSound(t *testing.T) {
 				t.Errorf("stats %+v", s)
 			}
 		})
+	}
+}
+
+// Connections that were made together do not end together: each has a lifetime of its
+// own, up to a tenth shorter than the longest.
+func TestPoolLifetimesDiffer(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		var mu sync.Mutex
+		var ends []time.Duration
+		p := newPool(w, &client.Pool{Conns: 8, Idle: -1, Lifetime: time.Hour})
+		p.Dialer.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			here, there := net.Pipe()
+			return counted{here, sync.OnceValue(func() error {
+				mu.Lock()
+				ends = append(ends, w.now())
+				mu.Unlock()
+				there.Close()
+				return here.Close()
+			})}, nil
+		}
+		hold := make(chan struct{})
+		for range 8 {
+			go p.Do(t.Context(), func(context.Context, *sockets.Conn) error { <-hold; return nil })
+		}
+		synctest.Wait()
+		close(hold)
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		slices.Sort(ends)
+		if len(slices.Compact(slices.Clone(ends))) != 8 || ends[0] < 54*time.Minute || ends[7] > time.Hour {
+			t.Errorf("they end at %v", ends)
+		}
+	})
+}
+
+// A reply belongs to the caller: the next one on the connection does not change it.
+func TestReplyIsTheCallers(t *testing.T) {
+	address := listen(t, "tcp", "127.0.0.1:0").Addr().String()
+	pool := &client.Pool{Address: address, Conns: 1}
+	defer pool.Close()
+	pipeline := must(new(client.Dialer).DialPipeline(t.Context(), address, 0))(t)
+	defer pipeline.Close()
+	byID := must((&client.Dialer{ID: func(m []byte) (uint64, bool) { return uint64(m[0] | 0x20), true }}).DialPipeline(t.Context(), address, 0))(t)
+	defer byID.Close()
+	for name, call := range map[string]func(context.Context, []byte) ([]byte, error){"pool": pool.Call, "in order": pipeline.Call, "by ID": byID.Call} {
+		first, err := call(t.Context(), []byte("first"))
+		if _, err := call(t.Context(), []byte("other")); err != nil {
+			t.Error(err)
+		}
+		if string(first) != "FIRST" {
+			t.Errorf("%s: the first reply has become %q, %v", name, first, err)
+		}
 	}
 }
 
