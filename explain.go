@@ -100,6 +100,8 @@ var explanations = []explanation{
 	{about(syscall.EADDRINUSE), "{local} is held by another socket, perhaps by an earlier run of this program. See which one: ss -anp 'sport = :{port}'. Or use port 0, and let the system choose."},
 	{bounced, "A datagram to {remote} came back: no process has that port. Is the server running, and on this address and port?"},
 	{about(syscall.ECONNREFUSED), "No process listens on {remote}: its host has answered so. Is the server running, and on this address and port?"},
+	{noSuchPath, "There is no unix socket of that name. Is the server running, and is this its path?"},
+	{is(errUnread), "{remote} has sent something before it was asked, such as a greeting, or answered something twice. Read that with ReadMessage first."},
 	{bindDenied, "This program may not use that port. Ports below 1024 are often privileged: choose 1024 or higher."},
 	{about(syscall.EACCES, syscall.EPERM), "The system forbids it: a firewall rule, a missing privilege, or the permissions of a unix socket."},
 	{noSuchLocal, "{local} is not an address of this machine. Bind 127.0.0.1 to serve this machine only, an empty host for every interface, or look at: ip address."},
@@ -128,6 +130,10 @@ func about(es ...syscall.Errno) func(error, subject) bool {
 }
 
 func bounced(err error, s subject) bool { return s.udp && errno.Is(err, syscall.ECONNREFUSED) }
+
+func noSuchPath(err error, s subject) bool {
+	return strings.HasPrefix(s.op, "dial") && errno.Is(err, syscall.ENOENT)
+}
 
 func bindDenied(err error, s subject) bool { return s.op == "listen" && errno.Is(err, syscall.EACCES) }
 

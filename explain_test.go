@@ -64,6 +64,9 @@ func TestExplain(t *testing.T) {
 		{"minimum rate", sockets.ErrMinRate, []string{"Timeouts.MinRate"}},
 		{"no reply", noReply(t, ln), []string{"instead of answering", "its log knows"}},
 		{"evicted", sockets.ErrEvicted, []string{"Limits.Conns"}},
+		{"no unix socket", failing(net.Dial("unix", "/nonexistent/socket")), []string{"no unix socket"}},
+		{"unread", unreadInput(t), []string{"the peer has sent", "before it was asked"}},
+		{"void", voidCall(t), []string{"dial again"}},
 		{"delimiter", sockets.ErrDelimiter, []string{"LengthPrefix"}},
 		{"truncated", sockets.ErrTruncated, []string{"lost"}},
 		{"unknown", errors.New("something else"), []string{"something else"}},
@@ -147,6 +150,36 @@ func timedOutRead(ln net.Listener) error {
 	defer c.Close()
 	c.SetReadDeadline(time.Unix(1, 0))
 	_, err = c.ReadMessage()
+	return err
+}
+
+// unreadInput is what a Call says when something is before its reply.
+func unreadInput(t *testing.T) error {
+	t.Helper()
+	here, there := net.Pipe()
+	defer there.Close()
+	go io.WriteString(there, "one\ntwo\n")
+	c := sockets.NewConn(here, nil)
+	defer c.Close()
+	wantMessage(t, c, "one")
+	return second(c.Call(t.Context(), []byte("x")))
+}
+
+// voidCall is what a Call says after one that got no answer in time.
+func voidCall(t *testing.T) error {
+	t.Helper()
+	here, there := net.Pipe()
+	defer there.Close()
+	go io.Copy(io.Discard, there)
+	c := sockets.NewConn(here, nil)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	wantTimeout(t, "call", second(c.Call(ctx, []byte("x"))))
+	err := second(c.Call(t.Context(), []byte("y")))
+	if !strings.Contains(err.Error(), "an earlier call") {
+		t.Errorf("the next call: %v", err)
+	}
 	return err
 }
 

@@ -31,7 +31,7 @@ func ExampleParseError() {
 	fmt.Println(errors.Is(err, addr.ReasonNoPort))
 	// Output:
 	// no port at byte 9
-	// write "localhost:12000", or port 0 to let the system choose one
+	// write "localhost:12000", or port 0 to listen at one that is free
 	// true
 }
 

@@ -20,7 +20,7 @@ func hint(t Transport, s string, e *ParseError) string {
 		}
 	}
 	if example := withPort(t, s, e.Reason); example != "" {
-		return "write " + strconv.Quote(example) + ", or port 0 to let the system choose one"
+		return "write " + strconv.Quote(example) + ", or port 0 to listen at one that is free"
 	}
 	if e.Reason == ReasonBadHost && strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return `write the name's ASCII form, which begins with "xn--" (punycode)`
@@ -54,7 +54,7 @@ var advice = [...]string{
 	ReasonNoPort:      "write a colon and a port after the host",
 	ReasonBrackets:    `write "[::1]:80" for IPv6, "host:80" for a name`,
 	ReasonColons:      `one colon stands before the port, and an IPv6 address in brackets: "[::1]:80"`,
-	ReasonBadPort:     "write a number, or 0 to let the system choose one",
+	ReasonBadPort:     "write a number, or 0 to listen at one that is free",
 	ReasonPortRange:   "a port has 16 bits",
 	ReasonBadIP:       "write four numbers from 0 to 255 without leading zeros, or an IPv6 address in brackets",
 	ReasonZone:        `a zone is written "[fe80::1%eth0]:80"`,

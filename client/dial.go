@@ -168,7 +168,7 @@ func (d *Dialer) reach(ctx context.Context, t target) (net.Conn, error) {
 	if err := over.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		if ctx.Err() != nil {
-			return nil, operr.OfContext(ctx)
+			err = operr.OfContext(ctx)
 		}
 		return nil, handshakeError{err}
 	}
@@ -178,12 +178,6 @@ func (d *Dialer) reach(ctx context.Context, t target) (net.Conn, error) {
 // errSelf: without a listener TCP may connect a socket to itself, when the system
 // chooses the port that is dialled for the local one.
 var errSelf = errors.New("connected to itself: no process listens at this port")
-
-// handshakeError is a failure of TLS.
-type handshakeError struct{ err error }
-
-func (e handshakeError) Error() string { return "TLS handshake: " + operr.Bare(e.err).Error() }
-func (e handshakeError) Unwrap() error { return e.err }
 
 // isPassingDial reports whether a dial that failed with err may succeed a while
 // later, and is worth another attempt: not where a name does not exist, an

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func TestDialTLSSilence(t *testing.T) {
 		d := w.dialer(client.Dialer{TLS: &tls.Config{}, Timeout: 3 * time.Second})
 		d.DialContext = open.dial(d.DialContext)
 		_, err := d.DialTCP(t.Context(), "10.0.0.2:443")
-		if !sockets.IsTimeout(err) || w.now() != 3*time.Second || open.n.Load() != 0 {
+		if !sockets.IsTimeout(err) || w.now() != 3*time.Second || open.n.Load() != 0 || !strings.Contains(err.Error(), "TLS handshake: deadline") {
 			t.Errorf("at %v: %v, %d open", w.now(), err, open.n.Load())
 		}
 		why := errors.New("lost interest")
@@ -139,6 +140,51 @@ func TestDialTLSSilence(t *testing.T) {
 			t.Errorf("at %v: %v, %d open", w.now(), err, open.n.Load())
 		}
 	})
+}
+
+// Why a handshake failed, and what to do next.
+func TestExplainTLS(t *testing.T) {
+	cert, roots := certificate(t, "other.example")
+	over := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	serveLines(t, tls.NewListener(over, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"a"}}))
+	plain := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	var greeted sync.WaitGroup
+	greeted.Go(func() {
+		for nc, err := plain.Accept(); err == nil; nc, err = plain.Accept() {
+			io.WriteString(nc, "220 ready\r\n")
+			greeted.Go(func() { io.Copy(io.Discard, nc); nc.Close() })
+		}
+	})
+	defer greeted.Wait()
+	defer plain.Close()
+	silent := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer silent.Close()
+	for _, tt := range []struct {
+		to     net.Listener
+		config *tls.Config
+		want   string
+	}{
+		{over, &tls.Config{RootCAs: roots}, "other names"},
+		{over, &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "other.example"}, "RootCAs"},
+		{over, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"b"}}, "not agreed upon"},
+		{plain, &tls.Config{}, "not in TLS"},
+		{silent, &tls.Config{}, "does not answer in TLS"},
+	} {
+		d := client.Dialer{TLS: tt.config, Timeout: 5 * time.Second}
+		if tt.to == silent {
+			d.Timeout = 100 * ms
+		}
+		_, err := d.DialTCP(t.Context(), tt.to.Addr().String())
+		if got := sockets.Explain(err); !strings.Contains(got, tt.want) {
+			t.Errorf("%v: %s, want %q", err, got, tt.want)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*ms, cancel)
+	d := client.Dialer{TLS: &tls.Config{}}
+	if _, err := d.DialTCP(gone, silent.Addr().String()); !strings.Contains(sockets.Explain(err), "cancelled it") {
+		t.Errorf("%v: %s", err, sockets.Explain(err))
+	}
 }
 
 // A server that leaves before TLS began may be restarting: that is tried again.

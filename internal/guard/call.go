@@ -31,7 +31,13 @@ func (g *Guard) Break(cause error) {
 // that retries those would not end.
 type void struct{ cause error }
 
-func (v void) Error() string { return v.cause.Error() }
+func (v void) Error() string { return "an earlier " + v.cause.Error() }
+
+// Advice is what sockets.Explain says of it.
+func (v void) Advice() string {
+	return "An earlier exchange on this connection did not end in time, so that nobody can tell any more which reply comes next. " +
+		"Close it and dial again; a client.Pool does so by itself."
+}
 
 func (v void) Is(target error) bool {
 	return target != os.ErrDeadlineExceeded && target != context.DeadlineExceeded && errors.Is(v.cause, target)
