@@ -7,11 +7,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/sockets"
 	"example.com/sockets/client"
+	"example.com/sockets/internal/errno"
 	"example.com/sockets/simnet"
 )
 
@@ -51,6 +54,81 @@ func TestHostileServers(t *testing.T) {
 				inWorld(t, simnet.Options{Trace: -1}, func(t *testing.T, w *world) { checkHostile(t, w, secure, do) })
 			})
 		}
+	}
+}
+
+// A server that never reads: a request that does not fit into the buffers on the way
+// ends with its time, may have been executed for all the client knows, and is not sent
+// again. The pool gives the connection up.
+func TestServerNeverReads(t *testing.T) {
+	inWorld(t, simnet.Options{ReadBuffer: 1000, WriteBuffer: 1000}, func(t *testing.T, w *world) {
+		silence(w, nil)
+		d := w.dialer(client.Dialer{Timeout: 3 * time.Second})
+		c := must(d.DialTCP(t.Context(), "10.0.0.2:80"))(t)
+		defer c.Close()
+		p := newPool(w, &client.Pool{Dialer: *d})
+		l := must(d.DialPipeline(t.Context(), "10.0.0.2:80", 0))(t)
+		defer l.Close()
+		for name, call := range map[string]func(context.Context, []byte) ([]byte, error){"conn": c.Call, "pool": p.Call, "pipeline": l.Call} {
+			start := w.now()
+			_, err := call(t.Context(), make([]byte, 10_000))
+			if !sockets.IsTimeout(err) || sockets.NotSent(err) || w.now()-start != 3*time.Second {
+				t.Errorf("%s: after %v: %v", name, w.now()-start, err)
+			}
+		}
+		if s := p.Stats(); s.Retired.Broken != 1 || s.Dialed != 1 || s.Repeated != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// A reset at each stage of a connection: nothing was sent before the request is, and
+// each stage's error is the reset.
+func TestResetAtEachStage(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		secure  bool
+		read    int // lines that the server reads and answers first
+		notSent bool
+	}{
+		{"in the handshake", true, 0, true},
+		{"before the request", false, 0, false}, // by an in-memory connection nothing is proved
+		{"after the first reply", false, 1, false},
+	} {
+		inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+			ln := must(w.server.Listen(t.Context(), "tcp", ":80"))(t)
+			defer ln.Close()
+			go func() {
+				for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
+					c := sockets.NewConn(nc, nil)
+					for range tt.read {
+						m, _ := c.ReadMessage()
+						c.WriteMessage(m)
+					}
+					if tt.secure {
+						nc.Read(make([]byte, 5))
+					}
+					reset(nc)
+				}
+			}()
+			d := w.dialer(client.Dialer{})
+			if tt.secure {
+				d.TLS = &tls.Config{}
+			}
+			c, err := d.DialTCP(t.Context(), "10.0.0.2:80")
+			for range tt.read + 1 {
+				if err == nil {
+					synctest.Wait()
+					_, err = c.Call(t.Context(), []byte("x"))
+				}
+			}
+			if !errno.In(err, syscall.ECONNRESET, syscall.EPIPE) || sockets.NotSent(err) != tt.notSent {
+				t.Errorf("%s: NotSent %v: %v", tt.name, sockets.NotSent(err), err)
+			}
+			if c != nil {
+				c.Close()
+			}
+		})
 	}
 }
 

@@ -73,6 +73,19 @@ func TestPoolHandsOnWhatIsSound(t *testing.T) {
 	}
 }
 
+// Who is handed a connection that was ready to rest has it without the clock of that:
+// a call may take longer than Pool.Idle.
+func TestPoolHandsOnWithoutItsClock(t *testing.T) {
+	inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+		(&lineServer{delay: 5 * time.Second}).serve(w)
+		p := newPool(w, &client.Pool{Conns: 1, Idle: time.Second, Dialer: client.Dialer{Timeout: time.Minute}})
+		calls(3, func(int) { wantCall(t, p, "hello") })
+		if s := p.Stats(); s.Dialed != 1 || w.now() != 15*time.Second {
+			t.Errorf("at %v: %+v", w.now(), s)
+		}
+	})
+}
+
 // Connections that were made together do not end together: each has a lifetime of its
 // own, up to a tenth shorter than the longest.
 func TestPoolLifetimesDiffer(t *testing.T) {

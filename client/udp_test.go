@@ -101,7 +101,7 @@ func TestUDPCall(t *testing.T) {
 	if !u.Local().IsValid() {
 		t.Error("Local is invalid")
 	}
-	if rtt := u.RTT(); rtt.SampleRTT() <= 0 || rtt.Timeout() != 100*ms {
+	if rtt := u.RTT(); rtt.SampleRTT() <= 0 || rtt.Timeout() < 100*ms { // more on a busy machine
 		t.Errorf("RTT: sample %v, timeout %v", rtt.SampleRTT(), rtt.Timeout())
 	}
 	want := client.UDPStats{Calls: 4, Sent: 4, Received: 4, Answers: 4}
