@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 )
 
@@ -50,7 +51,7 @@ func TCP(ctx context.Context, address string, n int) (net.Listener, error) {
 // *net.UDPConn if n is at most 1 or the system has no groups, and else a *Packets.
 func UDP(ctx context.Context, address string, n int) (net.PacketConn, error) {
 	all, err := open(address, n, func(at string, c control) (packetSocket, error) {
-		pc, err := (&net.ListenConfig{Control: c}).ListenPacket(ctx, "udp", at)
+		pc, err := (&net.ListenConfig{Control: telling(c)}).ListenPacket(ctx, "udp", at)
 		if err != nil {
 			return packetSocket{}, err
 		}
@@ -63,6 +64,21 @@ func UDP(ctx context.Context, address string, n int) (net.PacketConn, error) {
 		return all[0].UDPConn, nil
 	}
 	return newPackets(all), nil
+}
+
+// telling is c for a socket that, if it is bound to every address, tells which one a
+// datagram has asked. The system notes that when it queues a datagram, and only if it
+// was told before: so a reader that asks is too late for those that have come already.
+func telling(c control) control {
+	return func(network, address string, raw syscall.RawConn) error {
+		if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().IsUnspecified() {
+			tellAsked(raw)
+		}
+		if c == nil {
+			return nil
+		}
+		return c(network, address, raw)
+	}
 }
 
 // packetSocket gives a packet socket the method of a listener.

@@ -46,3 +46,11 @@ func share(s socket) bool {
 
 // join makes a socket one that joins others on its address.
 func join(_, _ string, raw syscall.RawConn) error { return reusePort(raw) }
+
+// tellAsked: a socket of one family refuses the other's option.
+func tellAsked(raw syscall.RawConn) {
+	_ = option(raw, func(fd uintptr) error {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		return unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	})
+}
