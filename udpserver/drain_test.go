@@ -222,6 +222,7 @@ func TestReadErrorsAreSurvived(t *testing.T) {
 	}{
 		{"about a peer", syscall.ECONNREFUSED, 5, 0},
 		{"about a peer, for long", syscall.EHOSTUNREACH, 20, 30 * time.Millisecond},
+		{"a firewall", syscall.EPERM, 5, 0},
 		{"out of buffers", syscall.ENOBUFS, 6, 60 * time.Millisecond},
 		{"link down", syscall.ENETDOWN, 12, 2 * time.Second},
 		{"unknown", errors.New("odd"), 4, 10 * time.Millisecond},

@@ -242,3 +242,49 @@ func stuckTown(t *testing.T) (sock *stuck, c, other net.Conn) {
 	sock.peer = clients[0].LocalAddr().String()
 	return sock, clients[0], clients[1]
 }
+
+// While the socket's write lock is held, as by a write that waits for room, thousands
+// of datagrams come that want replies: no more writers wait for it than handlers may
+// run (the net package panics at 2^20 of them), and when it is free all reply.
+func TestManyRepliesBehindAWrite(t *testing.T) {
+	for name, e := range engineNames {
+		t.Run(name, func(t *testing.T) {
+			const n, most = 5000, 256
+			s := &udpserver.Server{Engine: e, MaxHandlers: most, Queue: udpserver.Queue{Datagrams: n}, Handler: echo}
+			pc, err := s.ListenPacket(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := pc.(*net.UDPConn).SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			held, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+			go func() {
+				done <- raw.Write(func(uintptr) bool { close(held); <-release; return true })
+			}()
+			<-held
+			stop := serveOn(t, s, pc)
+			c := dial(t, pc.LocalAddr())
+			for sent := uint64(0); sent < n; sent++ {
+				send(t, c, "x")
+				if sent%64 == 0 { // or the system would drop some
+					await(func() bool { return s.Stats().Received > sent })
+				}
+			}
+			if running := s.Stats().Running; running > most {
+				t.Errorf("%d handlers at once", running)
+			}
+			close(release)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if err := stop(); err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+			if st := ledger(t, s); st.Sent+st.Unsent.Total() != st.Handled || st.Handled+st.Dropped.Queue != n || st.Failed > 0 {
+				t.Errorf("stats %+v", st)
+			}
+		})
+	}
+}
