@@ -177,6 +177,7 @@ func (c *connection) release() {
 // become the server's in the moment in which it is no member any more, so that the sum
 // of both never goes back.
 func (c *connection) leave() {
+	c.guard.AwaitEnd()
 	s := c.run.server
 	read, written, _ := c.guard.Traffic()
 	s.running.Add(-1)

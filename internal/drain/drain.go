@@ -22,7 +22,9 @@ type Member interface {
 	// Drain asks the member to end when it is idle. It must not block.
 	Drain()
 	// Cut takes from the member what it needs to go on, so that it ends
-	// soon. It may block: every member is cut in a goroutine of its own.
+	// soon. It may block: every member is cut in a goroutine of its own. A
+	// member waits for its Cut before it leaves, or Stop could not say that
+	// this is what is left.
 	Cut()
 }
 

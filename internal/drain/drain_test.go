@@ -297,17 +297,3 @@ func TestAddAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-// A Cut that never returns is a goroutine that is left, also when its member has
-// ended: the stop was not clean to the end, and says nothing of it.
-func TestCutThatIsLeft(t *testing.T) {
-	t.Skip("open: Stop returns no word of a Cut that still runs when its member has left")
-	synctest.Test(t, func(t *testing.T) {
-		var s drain.Set
-		(&member{heedsDrain: true, late: 1100 * time.Millisecond, cutTakes: time.Hour}).add(&s)
-		if _, abandoned := s.Stop(time.Second); len(abandoned) != 1 {
-			t.Errorf("abandoned %d, and the goroutine of its Cut still runs", len(abandoned))
-		}
-		time.Sleep(2 * time.Hour)
-	})
-}

@@ -202,7 +202,9 @@ func (g *Guard) Draining() <-chan struct{} {
 // gets cause, and the context ends with it. Only the first end counts, but a Close
 // that waits for the peer is cut short.
 func (g *Guard) End(cause error) {
-	first := g.finish(cause)
+	closing := make(chan struct{})
+	defer close(closing)
+	first := g.finish(cause, closing)
 	conn, layered := g.top()
 	if first || layered {
 		_ = g.raw.Close()
@@ -215,18 +217,30 @@ func (g *Guard) End(cause error) {
 // Close closes the connection in order. A second close, or one after End, does
 // nothing. For what a deadline has cut off there is one more try, and no wait.
 func (g *Guard) Close() error {
-	if !g.finish(net.ErrClosed) {
+	if !g.finish(net.ErrClosed, nil) {
 		return nil
 	}
 	g.lastWords(never, look)
 	return g.Conn().Close()
 }
 
-func (g *Guard) finish(cause error) (first bool) {
+// AwaitEnd waits until the close of an End that has begun is over: one of a foreign
+// connection may take long, and is nobody's if its owner has gone.
+func (g *Guard) AwaitEnd() {
+	g.mu.Lock()
+	closing := g.why.closing
+	g.mu.Unlock()
+	if closing != nil {
+		<-closing
+	}
+}
+
+func (g *Guard) finish(cause error, closing chan struct{}) (first bool) {
 	g.mu.Lock()
 	first = g.why.ended == nil
 	if first {
-		g.ownReasonsLocked().ended = cause
+		why := g.ownReasonsLocked()
+		why.ended, why.closing = cause, closing
 	}
 	g.mu.Unlock()
 	if first {

@@ -26,12 +26,13 @@ const (
 // reasons are why things of one connection ended. Most connections, most of the
 // time, have none: they share one value, which is never written.
 type reasons struct {
-	ended    error  // the connection is closed
-	readEnd  error  // nothing more is read
-	writeEnd error  // nothing more is written
-	broken   error  // the conversation is void
-	call     error  // callAt has come before its time
-	drain    Reason // drainAt was set: a stop, or the end of its lifetime
+	ended    error         // the connection is closed
+	closing  chan struct{} // closed when End has closed it
+	readEnd  error         // nothing more is read
+	writeEnd error         // nothing more is written
+	broken   error         // the conversation is void
+	call     error         // callAt has come before its time
+	drain    Reason        // drainAt was set: a stop, or the end of its lifetime
 }
 
 var noReasons reasons
