@@ -286,36 +286,41 @@ func TestStopWithSilentQueue(t *testing.T) {
 // TestStopResetsNobodyInTheQueue: who waits for a turn that does not come before the
 // grace period is over reads EOF, whatever it had sent.
 func TestStopResetsNobodyInTheQueue(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := serveSim(t, &tcpserver.Server{
-			Handler:  busy(nil),
-			Limits:   tcpserver.Limits{Conns: 1, Overload: tcpserver.Block},
-			Timeouts: tcpserver.Timeouts{Grace: time.Second},
-		})
-		first := r.client()
-		defer first.Close()
-		hello(t, first)
-		var all []net.Conn
-		for i := range 20 {
-			c := r.client()
-			defer c.Close()
-			c.Write(make([]byte, i*i*100))
-			all = append(all, c)
-		}
-		synctest.Wait()
-		var drained *sockets.DrainError
-		if err := r.wait(); !errors.As(err, &drained) || len(drained.CutOff) != 1 {
-			t.Errorf("Serve returned %v", err)
-		}
-		for i, c := range all {
-			if err := ended(c); err != io.EOF {
-				t.Errorf("client %d read %v, want EOF", i, err)
+	for _, late := range []time.Duration{0, 500 * time.Millisecond} { // that the handler takes to end, with the slot
+		inBubble(t, func(t *testing.T) {
+			r := serveSim(t, &tcpserver.Server{
+				Handler: func(ctx context.Context, c *sockets.Conn) error {
+					defer time.Sleep(late)
+					return busy(nil)(ctx, c)
+				},
+				Limits:   tcpserver.Limits{Conns: 1, Overload: tcpserver.Block},
+				Timeouts: tcpserver.Timeouts{Grace: time.Second},
+			})
+			first := r.client()
+			defer first.Close()
+			hello(t, first)
+			var all []net.Conn
+			for i := range 20 {
+				c := r.client()
+				defer c.Close()
+				c.Write(make([]byte, i*i*100))
+				all = append(all, c)
 			}
-		}
-		if st := r.Stats(); st.Unserved != 20 {
-			t.Errorf("%+v", st)
-		}
-	})
+			synctest.Wait()
+			var drained *sockets.DrainError
+			if err := r.wait(); !errors.As(err, &drained) || len(drained.CutOff) != 1 {
+				t.Errorf("Serve returned %v", err)
+			}
+			for i, c := range all {
+				if err := ended(c); err != io.EOF {
+					t.Errorf("client %d read %v, want EOF", i, err)
+				}
+			}
+			if st := r.Stats(); st.Unserved != 20 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
 }
 
 // endless is a listener that always has another connection, each after a while.

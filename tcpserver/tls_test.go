@@ -305,6 +305,39 @@ func TestTLSStopServesQueue(t *testing.T) {
 	})
 }
 
+// TestTLSStopWaitsForRequest: a handshake that began during a stop is followed by the
+// 100 ms that the first message has, whatever it took itself.
+func TestTLSStopWaitsForRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		n := simnet.New(simnet.Options{Trace: -1})
+		ln, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := n.DialContext(t.Context(), "tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		c := tls.Client(&inTwo{Conn: raw, pause: 150 * time.Millisecond}, clientTLS())
+		shaken := make(chan error, 1)
+		go func() { shaken <- c.Handshake() }()
+		synctest.Wait() // its first bytes are here
+		r := serve(t, &tcpserver.Server{Handler: upper, TLS: serverTLS()}, ln)
+		r.stop()
+		if err := <-shaken; err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(80 * time.Millisecond)
+		if got := ask(t, c, "hello"); got != "HELLO" {
+			t.Errorf("got %q", got)
+		}
+		if err := r.wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestStopReadsWhatIsHere: bytes of a handshake that have arrived, and that Prepare
 // has not read yet, are a handshake that has begun.
 func TestStopReadsWhatIsHere(t *testing.T) {
