@@ -98,7 +98,7 @@ func TestDefaultGraceAndLinger(t *testing.T) {
 		if st := r.Stats(); st.Lingering != 1 {
 			t.Errorf("%+v", st)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if st := r.Stats(); st.Lingering != 0 || st.Running != 0 {
 			t.Errorf("%+v", st)
