@@ -84,6 +84,7 @@ type SessionListener struct {
 	local   addr.Endpoint // the same
 	sends   sends
 	readers sync.WaitGroup
+	gone    chan struct{}   // closed when they have ended and the sockets are closed
 	stop    context.Context // interrupts their pauses
 	cancel  context.CancelFunc
 
@@ -144,7 +145,7 @@ type SessionListener struct {
 func Sessions(pc net.PacketConn, c SessionConfig) (net.Listener, error) {
 	c = c.withDefaults()
 	l := &SessionListener{
-		config: c, addr: pc.LocalAddr(),
+		config: c, addr: pc.LocalAddr(), gone: make(chan struct{}),
 		table: map[sessionKey]*session{}, sources: map[netip.Addr]int{},
 	}
 	l.local, _ = addr.From(l.addr)
@@ -221,9 +222,12 @@ func (l *SessionListener) Close() error {
 	return l.unlock()
 }
 
-// unlock gives the lock back, and closes the socket if nobody needs it any more.
+// unlock gives the lock back, and closes the socket if nobody needs it any more. It
+// returns when that is closed, too if somebody else is about it, as the timer is that
+// has ended the last session: whoever has closed all there is may use its port again.
 func (l *SessionListener) unlock() error {
-	last := l.closed && !l.shut && len(l.table) == 0
+	shut := l.shut
+	last := l.closed && !shut && len(l.table) == 0
 	if last {
 		l.shut = true
 		if l.sweeper != nil {
@@ -231,9 +235,13 @@ func (l *SessionListener) unlock() error {
 		}
 	}
 	l.mu.Unlock()
+	if shut {
+		<-l.gone
+	}
 	if !last {
 		return nil
 	}
+	defer close(l.gone)
 	l.cancel()
 	err := l.closeSockets()
 	l.readers.Wait()
