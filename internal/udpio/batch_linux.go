@@ -90,6 +90,7 @@ func (b *batch) call() error {
 	err := b.m.raw.Control(b.try)
 	if err == nil && b.errno == unix.EAGAIN {
 		began := b.m.armWrite()
+		defer b.m.writing.Add(-1)
 		if err = b.m.raw.Write(b.wait); b.m.stale(err, began) {
 			err = b.m.raw.Write(b.wait)
 		}

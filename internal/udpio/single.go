@@ -51,6 +51,7 @@ type single struct {
 	draining bool
 	started  time.Time
 	armed    atomic.Int64 // when the write deadline was last set, since started
+	writing  atomic.Int32 // writes that may wait for it
 }
 
 func newSingle(pc net.PacketConn, size int) *single {
@@ -124,6 +125,7 @@ func (s *single) WantECN() bool {
 // Write implements Conn.
 func (s *single) Write(p []byte, r Route) error {
 	began := s.armWrite()
+	defer s.writing.Add(-1)
 	n, err := s.write(p, r)
 	if s.stale(err, began) {
 		n, err = s.write(p, r)
@@ -167,24 +169,28 @@ var ErrNoPeer = errors.New("the sender has no address to reply to")
 
 // armWrite keeps the write deadline between half of WriteWait and all of it
 // ahead, and returns the time since started. Setting it for each datagram would
-// cost as much as a tenth of sending one.
+// cost as much as a tenth of sending one. While another write is under way it stays:
+// if that is stuck, those that come later must not keep it so. The caller ends with
+// writing.Add(-1).
 func (s *single) armWrite() (now int64) {
 	now = int64(time.Since(s.started))
 	last := s.armed.Load()
-	if now-last >= int64(WriteWait/2) && s.armed.CompareAndSwap(last, now) {
+	if s.writing.Add(1) == 1 && now-last >= int64(WriteWait/2) && s.armed.CompareAndSwap(last, now) {
 		_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait)) // without one it waits longer
 	}
 	return now
 }
 
 // stale reports whether a write that began then failed at a deadline of long ago:
-// after a silence, the worker that arms a new one may not have come to it yet.
-// Such a write has not waited, and is repeated.
+// after a silence, the worker that arms a new one may not have come to it yet, and
+// among writes that overlap without end none does. Such a write has not waited, and is
+// repeated, so that it waits no longer than WriteWait in all.
 func (s *single) stale(err error, began int64) bool {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || int64(time.Since(s.started))-began > int64(WriteWait/4) {
 		return false
 	}
-	_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait))
+	s.armed.Store(int64(time.Since(s.started)) - int64(WriteWait/4))
+	_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait * 3 / 4))
 	return true
 }
 
