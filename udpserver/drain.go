@@ -83,6 +83,7 @@ func (l *loop) cutHandlers() {
 	}
 	close(l.cut)
 	l.cancel(sockets.ErrCutOff)
+	l.io.Hurry() // or a handler that is stuck in a Reply would not be gone in time
 	if l.polling.Load() {
 		l.close() // a read that heeds no deadline
 	}

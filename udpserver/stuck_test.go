@@ -288,3 +288,35 @@ func TestManyRepliesBehindAWrite(t *testing.T) {
 		})
 	}
 }
+
+// A handler that is stuck in a Reply when the grace period ends is not abandoned for
+// that: its Reply fails, and so does the next that is stuck, in time.
+func TestStuckSendWhenCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sock, c, _ := stuckTown(t)
+		s := &udpserver.Server{
+			Timeouts: udpserver.Timeouts{Grace: 10 * time.Millisecond},
+			Handler: func(_ context.Context, d *udpserver.Datagram) error {
+				for range 5 {
+					if err := d.Reply(d.Data); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}
+		stop := serveOn(t, s, sock)
+		send(t, c, "stuck")
+		synctest.Wait()
+		begin := time.Now()
+		var drained *sockets.DrainError
+		if err := stop(); !errors.As(err, &drained) || len(drained.CutOff) != 1 || len(drained.Abandoned) != 0 {
+			t.Errorf("Serve: %v", err)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("stopped after %v", took)
+		}
+		if st := ledger(t, s); st.Unsent.Resource != 5 {
+			t.Errorf("%+v", st.Unsent)
+		}
+	})
+}

@@ -89,9 +89,9 @@ func (b *batch) Send() (sent, bytes int) {
 func (b *batch) call() error {
 	err := b.m.raw.Control(b.try)
 	if err == nil && b.errno == unix.EAGAIN {
-		began := b.m.armWrite()
-		defer b.m.writing.Add(-1)
-		if err = b.m.raw.Write(b.wait); b.m.stale(err, began) {
+		began := b.m.patience.begin()
+		defer b.m.patience.end()
+		if err = b.m.raw.Write(b.wait); b.m.patience.stale(err, began) {
 			err = b.m.raw.Write(b.wait)
 		}
 	}

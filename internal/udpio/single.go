@@ -6,15 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"sync/atomic"
 	"time"
 )
-
-// WriteWait bounds how long a Write waits while the socket's buffer is full. A
-// datagram may be lost anywhere, so waiting longer than this for its first hop
-// only holds up whoever sends it.
-const WriteWait = time.Second
 
 // drainWait is how far ahead the deadline of a draining Read is: a deadline
 // that has passed hides what is queued.
@@ -49,13 +42,11 @@ type single struct {
 	oob      []byte // where the control messages of a datagram go; nil: none are wanted
 	one      [1]Packet
 	draining bool
-	started  time.Time
-	armed    atomic.Int64 // when the write deadline was last set, since started
-	writing  atomic.Int32 // writes that may wait for it
+	patience patience
 }
 
 func newSingle(pc net.PacketConn, size int) *single {
-	s := &single{pc: pc, size: size, started: time.Now()}
+	s := &single{pc: pc, size: size}
 	s.udp, _ = pc.(*net.UDPConn)
 	if raw := rawConn(pc); s.udp != nil && raw != nil {
 		mergeReceived(raw, false)
@@ -67,7 +58,7 @@ func newSingle(pc net.PacketConn, size int) *single {
 	s.to, _ = pc.(addrPortWriter)
 	s.msgFrom, _ = pc.(msgReader)
 	s.msgTo, _ = pc.(msgWriter)
-	s.armed.Store(-int64(WriteWait))
+	s.patience.init(pc)
 	return s
 }
 
@@ -124,10 +115,10 @@ func (s *single) WantECN() bool {
 
 // Write implements Conn.
 func (s *single) Write(p []byte, r Route) error {
-	began := s.armWrite()
-	defer s.writing.Add(-1)
+	began := s.patience.begin()
+	defer s.patience.end()
 	n, err := s.write(p, r)
-	if s.stale(err, began) {
+	if s.patience.stale(err, began) {
 		n, err = s.write(p, r)
 	}
 	if err != nil && r.Source.IsValid() && sourceGone(err) {
@@ -167,32 +158,8 @@ func (s *single) write(p []byte, r Route) (n int, err error) {
 // so that nothing can be sent to it.
 var ErrNoPeer = errors.New("the sender has no address to reply to")
 
-// armWrite keeps the write deadline between half of WriteWait and all of it
-// ahead, and returns the time since started. Setting it for each datagram would
-// cost as much as a tenth of sending one. While another write is under way it stays:
-// if that is stuck, those that come later must not keep it so. The caller ends with
-// writing.Add(-1).
-func (s *single) armWrite() (now int64) {
-	now = int64(time.Since(s.started))
-	last := s.armed.Load()
-	if s.writing.Add(1) == 1 && now-last >= int64(WriteWait/2) && s.armed.CompareAndSwap(last, now) {
-		_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait)) // without one it waits longer
-	}
-	return now
-}
-
-// stale reports whether a write that began then failed at a deadline of long ago:
-// after a silence, the worker that arms a new one may not have come to it yet, and
-// among writes that overlap without end none does. Such a write has not waited, and is
-// repeated, so that it waits no longer than WriteWait in all.
-func (s *single) stale(err error, began int64) bool {
-	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || int64(time.Since(s.started))-began > int64(WriteWait/4) {
-		return false
-	}
-	s.armed.Store(int64(time.Since(s.started)) - int64(WriteWait/4))
-	_ = s.pc.SetWriteDeadline(time.Now().Add(WriteWait * 3 / 4))
-	return true
-}
+// Hurry implements Conn.
+func (s *single) Hurry() { s.patience.hurry() }
 
 // Interrupt implements Conn.
 func (s *single) Interrupt() error { return s.pc.SetReadDeadline(time.Unix(1, 0)) }

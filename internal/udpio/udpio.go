@@ -21,6 +21,9 @@ type Conn interface {
 	// NewBatch returns a Batch for this socket, nil if the engine would send
 	// one by one anyway. failed is called by Send for what could not be sent.
 	NewBatch(failed func(r Route, err error)) Batch
+	// Hurry makes writes that wait for room, and all that come later, give up
+	// after a tenth of WriteWait.
+	Hurry()
 	// Interrupt makes a Read that waits, and every later one, fail with
 	// os.ErrDeadlineExceeded. An error means that only Close can do that.
 	Interrupt() error
