@@ -10,18 +10,15 @@ import (
 // look after the rest of its batch, what it has collected, and the read turn.
 // When several datagrams came together it wakes another worker at once. For one
 // that came alone that would cost more than a fast handler does, and not to do it
-// would let a slow one delay all that come later. So one parked worker, the
-// watcher, looks now and then whether the others get on, and takes over if they
-// don't. After that a follower is woken for lone datagrams too, for as long as it
-// turns out to be needed.
+// would let a slow one delay all that come later. So for that one a parked worker,
+// the watcher, gets a timer, and takes over unless the handler returns before. After
+// that a follower is woken for lone datagrams too, for as long as it turns out to be
+// needed.
 
 const (
-	// watchEvery is how often the watcher looks: a stall is over after twice
-	// that and the timer's delay, which can be 1 ms on Linux.
-	watchEvery = 250 * time.Microsecond
-	// idleLooks is how often it looks in vain before it stops. To make it start
-	// again costs a lone datagram as much as waking a follower.
-	idleLooks = 16
+	// watchFor is how long a handler may hold up what comes after a lone
+	// datagram, beside the timer's delay, which can be 1 ms on Linux.
+	watchFor = 250 * time.Microsecond
 	// slow is what a handler may take before it was worth waking a follower.
 	slow = 20 * time.Microsecond
 	// eagerFirst is for how many claims followers are woken after a stall,
@@ -33,16 +30,12 @@ const (
 // pace is how the workers of a loop get on. It needs the loop's lock.
 type pace struct {
 	watcher *worker
-	armed   bool   // the watcher's timer is
-	claims  uint64 // so far
-	seen    uint64 // claims at the last look
-	idle    int    // looks at which nothing was to be seen
-	eager   int    // claims for which a follower is woken at once
+	watched *worker // the watcher's timer runs for its handler
+	eager   int     // claims for which a follower is woken at once
 }
 
 // followLocked is called by w, which has claimed a datagram.
 func (l *loop) followLocked(w *worker) {
-	l.pace.claims++
 	if l.waking || l.turnTaken || l.ended && len(l.batch) == 0 && !l.queue.ready() {
 		return
 	}
@@ -53,19 +46,24 @@ func (l *loop) followLocked(w *worker) {
 		p.eager--
 		w.since = time.Now()
 		l.wakeLocked()
-	case !p.armed:
-		p.armed, p.seen, p.idle = true, p.claims, 0
-		p.watcher.timer.Reset(watchEvery)
+	default:
+		p.watched = w
+		p.watcher.timer.Reset(watchFor)
 	}
 }
 
 // cameBackLocked is called by w after its handler.
 func (l *loop) cameBackLocked(w *worker) {
+	p := &l.pace
+	if p.watched == w {
+		p.watched = nil
+		p.watcher.timer.Stop()
+	}
 	if w.since.IsZero() {
 		return
 	}
 	if time.Since(w.since) > slow {
-		l.pace.eager = min(l.pace.eager+eagerMore, eagerMost)
+		p.eager = min(p.eager+eagerMore, eagerMost)
 	}
 	w.since = time.Time{}
 }
@@ -73,14 +71,14 @@ func (l *loop) cameBackLocked(w *worker) {
 // relieve makes the watcher, which is about to be woken, an ordinary worker.
 func (p *pace) relieve() {
 	p.watcher.timer.Stop()
-	p.watcher = nil
+	p.watcher, p.watched = nil, nil
 }
 
 // watchLocked parks w as the watcher, until it is woken or finds that it is
 // needed.
 func (l *loop) watchLocked(w *worker) {
 	p := &l.pace
-	p.watcher, p.armed = w, false
+	p.watcher = w
 	if w.timer == nil {
 		w.timer = time.NewTimer(time.Hour)
 		w.timer.Stop()
@@ -100,33 +98,20 @@ func (l *loop) watchLocked(w *worker) {
 		case p.watcher != w: // woken at the same moment
 			<-w.wake
 			return
-		case l.lookLocked():
-			p.watcher = nil
+		case l.stalledLocked():
+			p.relieve()
+			p.eager = max(p.eager, eagerFirst)
 			return
 		}
 	}
 }
 
-// lookLocked reports whether the watcher has to take over: nobody reads, and
-// nothing was claimed since its last look.
-func (l *loop) lookLocked() bool {
-	p := &l.pace
-	moved := p.claims != p.seen
-	p.seen = p.claims
-	switch {
-	case moved:
-		p.idle = 0
-	case !l.turnTaken && l.counts.Running > 0:
-		p.armed = false
-		p.eager = max(p.eager, eagerFirst)
-		return true
-	default:
-		p.idle++
-	}
-	if p.armed = p.idle < idleLooks; p.armed {
-		p.watcher.timer.Reset(watchEvery)
-	}
-	return false
+// stalledLocked reports whether the watcher has to take over: the handler that it
+// watches still runs, and nobody reads.
+func (l *loop) stalledLocked() bool {
+	stalled := l.pace.watched != nil && !l.turnTaken
+	l.pace.watched = nil
+	return stalled
 }
 
 // takeTurnLocked takes the read turn for as long as f runs, without the lock.
