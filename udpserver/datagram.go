@@ -31,7 +31,7 @@ type Datagram struct {
 	ECN uint8
 	// Interface is the index of the network interface that the datagram came
 	// in by, as in net.Interface; 0 where To is not known either, and on a
-	// socket that is bound to one address.
+	// socket that is bound to one address, unless that is a group's.
 	Interface int
 
 	worker *worker

@@ -105,9 +105,10 @@ func (l *loop) refuse(p *udpio.Packet, now time.Time) (Drop, bool) {
 	return 0, false
 }
 
-// asked is the address that the sender of p has used.
+// asked is the address that the sender of p has used. A member of a group hears that
+// only, and knows the zone of it.
 func (l *loop) asked(p *udpio.Packet) addr.Endpoint {
-	if !p.Asked.IsValid() {
+	if !p.Asked.IsValid() || l.local.IsMulticast() {
 		return l.local
 	}
 	return addr.Of(addr.UDP, p.Asked, l.local.Port())

@@ -78,8 +78,11 @@ type Server struct {
 	// where one core is busy with reading: reads of one socket never run in
 	// parallel. The datagrams of one sender keep to one socket while the
 	// server serves. Limits and Stats cover all of them together. A second
-	// process can't join them by mistake: its ListenPacket is EADDRINUSE.
+	// process can't join them by mistake: its ListenPacket is EADDRINUSE. For a
+	// multicast group there is one, as each would get every datagram.
 	Sockets int
+	// Multicast says how ListenPacket's sockets join groups and send to them.
+	Multicast Multicast
 	// Limits bound what one source may ask for.
 	Limits Limits
 	// Timeouts bound what waits.

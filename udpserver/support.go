@@ -2,6 +2,7 @@ package udpserver
 
 import (
 	"example.com/sockets/internal/listen"
+	"example.com/sockets/internal/mcast"
 	"example.com/sockets/internal/udpio"
 )
 
@@ -21,6 +22,10 @@ type Support struct {
 	Batch bool
 	// Sockets: Server.Sockets can be more than one.
 	Sockets bool
+	// Members: a socket that ListenPacket has made a member of a multicast
+	// group hears that group and nothing else. Without it such a socket hears
+	// what comes to its port, whatever address was meant.
+	Members bool
 	// Memory: Stats.KernelDropped, ReadBuffer, WriteBuffer, Waiting and Limit
 	// are known, and a buffer that was not granted is reported.
 	Memory bool
@@ -30,6 +35,6 @@ type Support struct {
 func Supported() Support {
 	return Support{
 		Asked: udpio.CanSource, ECN: udpio.CanSource, Batch: udpio.CanBatch,
-		Sockets: listen.Groups, Memory: udpio.CanMeasure,
+		Sockets: listen.Groups, Members: mcast.Bound, Memory: udpio.CanMeasure,
 	}
 }

@@ -32,6 +32,7 @@ func TestSupported(t *testing.T) {
 	}
 	want := udpserver.Supported()
 	is.ECN, is.Batch = want.ECN, want.Batch // tested with the bits, and with the engines
+	is.Members = want.Members               // tested with groups
 	if is != want {
 		t.Errorf("is %+v, said to be %+v", is, want)
 	}

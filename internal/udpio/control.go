@@ -19,13 +19,14 @@ func rawConn(pc net.PacketConn) syscall.RawConn {
 	return raw
 }
 
-// isWildcard reports whether pc is bound to every address of the host. On such a
-// socket the system takes the source of a reply from its routes, and the peer,
-// which has asked another address, does not recognise it. Elsewhere there is
-// nothing to choose, and on some systems choosing would unbind the socket.
-func isWildcard(pc net.PacketConn) bool {
+// isChoosing reports whether pc is bound to every address of the host, or to a group.
+// On such a socket the system takes the source of a reply from its routes, and the
+// peer, which has asked another address, does not recognise it, and a group may have
+// been joined on several interfaces. Elsewhere there is nothing to choose, and on some
+// systems choosing would unbind the socket.
+func isChoosing(pc net.PacketConn) bool {
 	a, ok := pc.LocalAddr().(*net.UDPAddr)
-	return ok && a != nil && (len(a.IP) == 0 || a.IP.IsUnspecified())
+	return ok && a != nil && (len(a.IP) == 0 || a.IP.IsUnspecified() || a.IP.IsMulticast())
 }
 
 // ownSource is asked if a reply can leave from it, and invalid otherwise: nothing

@@ -50,7 +50,7 @@ func newSingle(pc net.PacketConn, size int) *single {
 	s.udp, _ = pc.(*net.UDPConn)
 	if raw := rawConn(pc); s.udp != nil && raw != nil {
 		mergeReceived(raw, false)
-		if isWildcard(pc) && enableControl(raw) {
+		if isChoosing(pc) && enableControl(raw) {
 			s.oob = make([]byte, controlSize)
 		}
 	}
