@@ -1,6 +1,11 @@
 package udpserver
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"example.com/sockets/addr"
+	"example.com/sockets/internal/udpio"
+)
 
 // SocketOf tells the sockets of a group apart: it is equal for datagrams that came
 // to the same one.
@@ -43,4 +48,11 @@ func Collects(d *Datagram) bool {
 	d.worker.mu.Lock()
 	defer d.worker.mu.Unlock()
 	return d.worker.collects
+}
+
+// IsOwn tells whether what came from an address with the port of a socket is taken for
+// the socket's own. It has sent nothing to a group.
+func IsOwn(local netip.AddrPort, shared bool, from netip.Addr) bool {
+	o := own{local: addr.FromAddrPort(addr.UDP, local), shared: shared}
+	return o.sent(&udpio.Packet{Route: udpio.Route{Peer: netip.AddrPortFrom(from, local.Port())}})
 }

@@ -39,6 +39,7 @@ type loop struct {
 	closed  atomic.Bool     // the socket is
 	removed atomic.Bool     // it is in the server's sum
 	sends   sends
+	echoes  *echoes
 
 	// Whoever holds the read turn has these.
 	own     own
@@ -91,6 +92,7 @@ func (r *run) newLoop(ctx context.Context, pc net.PacketConn, n int) *loop {
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.own = newOwn(pc, local)
+	l.echoes = newEchoes(pc, size, l.own)
 	if s.ECN {
 		l.io.WantECN()
 	}

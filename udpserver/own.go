@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/sockets/addr"
+	"example.com/sockets/internal/mcast"
 	"example.com/sockets/internal/udpio"
 )
 
@@ -16,9 +17,11 @@ import (
 // On a socket that is bound to every address no other process can have its port at one
 // of them, so whatever comes from that port at an address of this host is its own. The
 // address need not be the one that was asked: to the second address of an interface
-// Linux sends from the first.
+// Linux sends from the first. What members of a group share says nothing of that kind,
+// neither the port nor the group: see echoes.
 type own struct {
 	local  addr.Endpoint
+	shared bool // others may have the socket's address and port
 	looks  bool // the host's addresses matter
 	hosts  map[netip.Addr]struct{}
 	looked time.Time
@@ -29,8 +32,11 @@ type own struct {
 const lookAgain = time.Second
 
 func newOwn(pc net.PacketConn, local addr.Endpoint) own {
-	_, real := pc.(syscall.Conn) // one in memory is on another host, so to say
-	return own{local: local, looks: real && local.Addr().IsUnspecified()}
+	c, real := pc.(syscall.Conn) // one in memory is on another host, so to say
+	return own{
+		local: local, shared: real && mcast.Shared(c),
+		looks: real && (local.IsUnspecified() || local.IsMulticast()),
+	}
 }
 
 // look asks the system for the addresses of this host, if p makes that necessary.
@@ -61,9 +67,17 @@ func (o *own) sent(p *udpio.Packet) bool {
 		return false
 	case !local.IsUnspecified():
 		return from == local
+	case o.shared:
+		return false
 	case from.IsLoopback() || from == p.Asked:
 		return true
 	}
 	_, ok := o.hosts[from.WithZone("")]
 	return ok
+}
+
+// isNear reports whether a may be an address of this host.
+func (o *own) isNear(a netip.Addr) bool {
+	_, ok := o.hosts[a.WithZone("")]
+	return ok || !o.looks
 }

@@ -120,7 +120,7 @@ func (l *loop) isOwn(p *udpio.Packet, now time.Time) bool {
 		return false
 	}
 	l.own.look(p, now)
-	return l.own.sent(p)
+	return l.own.sent(p) || l.own.isNear(p.Peer.Addr()) && l.echoes.takes(p.Data, now)
 }
 
 func (l *loop) dropped(r udpio.Route, why Drop) {

@@ -39,6 +39,7 @@ func (w *worker) send(d *Datagram, op string, p []byte, to *udpio.Route) error {
 		w.mu.Unlock()
 		return l.refused(op, r, err)
 	}
+	l.echoes.expect(p, l.local.Port(), r.Peer)
 	if w.collects && w.out.Add(p, r) {
 		w.mu.Unlock()
 		return nil
@@ -55,6 +56,7 @@ func (l *loop) send(op string, p []byte, from, r udpio.Route) error {
 	if err := l.refuses(p, from, r); err != nil {
 		return l.refused(op, r, err)
 	}
+	l.echoes.expect(p, l.local.Port(), r.Peer)
 	l.write(op, p, r)
 	return nil
 }
