@@ -40,7 +40,10 @@ func (u *UDP) Call(ctx context.Context, request []byte) (reply []byte, err error
 // enter waits for the call's turn, if there are turns, and puts it in flight. It
 // holds the turn when it returns nil.
 func (u *UDP) enter(ctx context.Context, c *call) error {
-	if ctx.Err() != nil {
+	switch {
+	case u.many != nil:
+		return u.many
+	case ctx.Err() != nil:
 		return operr.OfContext(ctx)
 	}
 	if !u.concurrent() {

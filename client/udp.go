@@ -27,6 +27,7 @@ type UDP struct {
 	closed  chan struct{}
 	inbox   chan letter    // for Receive
 	readers sync.WaitGroup // one per socket; added to under mu, while open
+	many    error          // why nothing can be received, nil if it can
 
 	flight // and its mu, which guards the rest
 
@@ -63,6 +64,13 @@ const inboxLen = 64
 // DialUDP makes a client for "host:port". It sends nothing, so that it succeeds
 // whether or not there is a server. The error is a *DialError, as from DialTCP;
 // ctx has no effect once it has returned.
+//
+// To a multicast group or a broadcast address the client can only Send: whoever
+// replies does so from an address of its own, which a connected socket does not
+// hear, so that Call and Receive fail at once. The system's routes say which
+// interface it sends from, or Dialer.Local, if that is an address of the interface,
+// and nothing leaves the link. For replies, and for a choice, there is
+// udpserver.Server.ListenPacket.
 func (d *Dialer) DialUDP(ctx context.Context, address string) (*UDP, error) {
 	ctx, cancel := d.withTimeout(ctx)
 	defer cancel()
@@ -103,6 +111,7 @@ func (u *UDP) addPaths(ctx context.Context, r *Report) error {
 			}
 		}
 		u.paths = append(u.paths, p)
+		u.many = errors.Join(u.many, u.d.many(to))
 	}
 	if len(u.paths) == 0 {
 		return failed
@@ -177,6 +186,9 @@ func (u *UDP) Send(p []byte) error {
 // ErrPortUnreachable if Dialer.FailFast is set, with net.ErrClosed after Close,
 // and when ctx ends; ctx needs no deadline.
 func (u *UDP) Receive(ctx context.Context) ([]byte, error) {
+	if u.many != nil {
+		return nil, u.failure("receive", u.many)
+	}
 	u.pair()
 	u.mu.Lock()
 	p := u.pathLocked()
