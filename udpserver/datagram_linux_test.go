@@ -106,7 +106,7 @@ func TestMergedDatagrams(t *testing.T) {
 func TestAskedBeforeServe(t *testing.T) {
 	for _, e := range []udpserver.Engine{udpserver.EngineSingle, udpserver.EngineTrains} {
 		for _, asked := range []net.IP{net.IPv4(127, 0, 0, 9), net.IPv6loopback} {
-			s := &udpserver.Server{Engine: e, Handler: echo}
+			s := &udpserver.Server{Engine: e, Order: udpserver.PerSender, Handler: echo}
 			pc, err := s.ListenPacket(t.Context(), "[::]:0")
 			if err != nil {
 				t.Skip(err)

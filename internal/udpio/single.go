@@ -84,13 +84,13 @@ func (s *single) Read() ([]Packet, error) {
 
 func (s *single) read(p *Packet) (n int, err error) {
 	switch {
+	case s.from != nil && s.oob == nil:
+		n, p.Peer, err = s.from.ReadFromUDPAddrPort(s.buf)
 	case s.msgFrom != nil:
 		var oobn, flags int
 		n, oobn, flags, p.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, s.oob)
 		parseControl(s.oob[:oobn], p)
 		p.Malformed = s.oob != nil && isControlCut(flags) && !p.Asked.IsValid()
-	case s.from != nil:
-		n, p.Peer, err = s.from.ReadFromUDPAddrPort(s.buf)
 	default:
 		n, p.Raw, err = s.pc.ReadFrom(s.buf)
 		if u, ok := p.Raw.(*net.UDPAddr); ok && u != nil {
@@ -140,10 +140,10 @@ func (s *single) write(p []byte, r Route) (n int, err error) {
 		// Not through the interface, for which the message would escape.
 		var space [controlSize]byte
 		n, _, err = s.udp.WriteMsgUDPAddrPort(p, appendControl(space[:0], r), r.Peer)
+	case s.to != nil && r.Peer.IsValid(): // sendto costs the system less than sendmsg
+		n, err = s.to.WriteToUDPAddrPort(p, r.Peer)
 	case s.msgTo != nil && r.Peer.IsValid():
 		n, _, err = s.msgTo.WriteMsgUDPAddrPort(p, nil, r.Peer)
-	case s.to != nil && r.Peer.IsValid():
-		n, err = s.to.WriteToUDPAddrPort(p, r.Peer)
 	case r.Raw != nil:
 		n, err = s.pc.WriteTo(p, r.Raw)
 	case r.Peer.IsValid():
