@@ -115,7 +115,8 @@ type Timeouts struct {
 	// read the last reply. The server ends its sending and reads on, as a
 	// plain close would destroy the reply if the peer still sends. It does so
 	// only if the last write is younger than that and input waits unread, or
-	// the write has not been acknowledged. The default is 2 s.
+	// the write has not been acknowledged. When the process is out of
+	// descriptors such connections are given up. The default is 2 s.
 	Linger time.Duration
 	// Grace is how long a stop waits for what is under way, before it closes
 	// connections by force; with none it does so at once. The default is 5 s.

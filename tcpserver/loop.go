@@ -10,6 +10,7 @@ import (
 	"example.com/sockets"
 	"example.com/sockets/addr"
 	"example.com/sockets/internal/drain"
+	"example.com/sockets/internal/errno"
 	"example.com/sockets/internal/operr"
 	"example.com/sockets/internal/sockopt"
 )
@@ -115,6 +116,9 @@ func (l *loop) accept() (hand net.Conn, err error) {
 // recover gets over a failure of Accept, or returns why it can't. It may accept a
 // connection on the way.
 func (l *loop) recover(failed *failures, err error) (net.Conn, error) {
+	if errno.In(err, scarce...) {
+		l.run.server.starved.Add(1) // who lingers gives up first
+	}
 	nc, shed := l.spare.accept(l.ln, err)
 	switch {
 	case shed:

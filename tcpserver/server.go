@@ -154,6 +154,7 @@ func (s *Server) begin(ctx context.Context) *run {
 		r.log = slog.Default()
 	}
 	r.limits.Hooks, r.limits.Evictions = s.Trace.hooks(), &s.evicted
+	r.limits.Scarce = &s.starved
 	s.once.Do(func() {
 		n := s.Limits.conns()
 		s.handlers, s.handshakes = newSlots(n), newSlots(s.Limits.handshakes(n))

@@ -59,7 +59,7 @@ type Stats struct {
 type counters struct {
 	accepted, served, failed, panics, unprepared atomic.Int64
 	rejected, rejectedSource, shed, unserved     atomic.Int64
-	evicted, acceptErrors                        atomic.Int64
+	starved, evicted, acceptErrors               atomic.Int64
 	running, handshaking, lingering              atomic.Int64
 
 	moved struct { // by connections that are gone

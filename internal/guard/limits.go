@@ -14,6 +14,14 @@ type Limits struct {
 	Hooks   *Hooks        // nil: none
 
 	Evictions *atomic.Int64 // counts them; nil: nobody asks
+	Scarce    *atomic.Int64 // changes when who lingers must make room; nil: never
+}
+
+func (l *Limits) scarcity() int64 {
+	if l.Scarce == nil {
+		return 0
+	}
+	return l.Scarce.Load()
 }
 
 // Hooks are told what only the guard sees, with the Owner of the connection. Nil

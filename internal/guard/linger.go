@@ -71,8 +71,8 @@ func (g *Guard) MustLinger(within time.Duration) bool {
 
 // Linger ends the sending side and reads until the peer ends its own, for limit
 // at most. A peer that has sent nothing more is let go as soon as it has everything:
-// then nothing is left to lose. The handler is gone, so this is busy: only End may
-// interfere.
+// then nothing is left to lose. The handler is gone, so this is busy: only End and
+// Limits.Scarce may interfere.
 func (g *Guard) Linger(limit time.Duration) {
 	end := g.now() + limit
 	if g.closeWrite(limit) != nil {
@@ -85,8 +85,8 @@ func (g *Guard) Linger(limit time.Duration) {
 	g.mu.Lock()
 	g.ownReasonsLocked().readEnd, g.parks = nil, true
 	g.mu.Unlock()
-	wait := time.Millisecond
-	for n := 0; n < lingerMost; {
+	wait, scarcity := time.Millisecond, g.limits.scarcity()
+	for n := 0; n < lingerMost && g.limits.scarcity() == scarcity; {
 		k, err := g.lingerRead(buf.B, end, wait, sends)
 		n += k
 		switch {
@@ -117,16 +117,18 @@ func (g *Guard) Farewell() {
 	_ = g.Close()
 }
 
-// lingerLook is how often at least it is asked whether the peer has everything.
+// lingerLook is how often at least it is asked whether the peer has everything, and
+// whether this is no time to linger.
 const lingerLook = 50 * time.Millisecond
 
-// lingerRead reads until end or, unless the peer sends, for as long as wait.
+// lingerRead reads until end, for as long as wait at most and, if the peer sends, for
+// lingerLook.
 func (g *Guard) lingerRead(p []byte, end, wait time.Duration, sends bool) (int, error) {
-	if !sends {
-		end = min(end, g.now()+wait)
+	if sends {
+		wait = lingerLook
 	}
 	g.mu.Lock()
-	g.userRead = end
+	g.userRead = min(end, g.now()+wait)
 	g.mu.Unlock()
 	return g.Read(p, Own)
 }
