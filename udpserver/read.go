@@ -23,7 +23,7 @@ func (l *loop) read() {
 		l.retry.Reset()
 	}
 	l.publish(packets)
-	if l.drains && l.budget < 0 {
+	if l.drains && l.budget < 0 && !l.io.Holds() {
 		l.end(nil)
 	}
 }

@@ -144,13 +144,16 @@ func (m *multi) reset(i int) {
 
 // Read implements Conn.
 func (m *multi) Read() ([]Packet, error) {
-	if m.next == m.n && !m.open.more {
+	if !m.Holds() {
 		if err := m.fetch(); err != nil {
 			return nil, err
 		}
 	}
 	return m.split(), nil
 }
+
+// Holds implements Conn.
+func (m *multi) Holds() bool { return m.next < m.n || m.open.more }
 
 // fetch receives messages.
 func (m *multi) fetch() (err error) {

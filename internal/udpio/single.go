@@ -170,6 +170,9 @@ func (s *single) Clear() error { return s.pc.SetReadDeadline(time.Time{}) }
 // Drain implements Conn.
 func (s *single) Drain() { s.draining = true }
 
+// Holds implements Conn.
+func (s *single) Holds() bool { return false }
+
 // Close implements Conn.
 func (s *single) Close() error { return s.pc.Close() }
 

@@ -9,7 +9,7 @@ import (
 	"net/netip"
 )
 
-// Conn is one socket. Read and Drain belong to whoever holds the read turn;
+// Conn is one socket. Read, Holds and Drain belong to whoever holds the read turn;
 // everything else is safe from any goroutine.
 type Conn interface {
 	// Read waits for at least one datagram and returns those that are there.
@@ -32,6 +32,9 @@ type Conn interface {
 	// Drain makes the Reads that follow an Interrupt take what is queued,
 	// and fail with os.ErrDeadlineExceeded where they would have waited.
 	Drain()
+	// Holds reports whether the next Read returns what is here already, and asks
+	// the system for nothing.
+	Holds() bool
 	// WantECN makes the system tell Packet.ECN, and reports whether it does.
 	// It is called before the first Read.
 	WantECN() bool
