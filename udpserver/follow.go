@@ -179,7 +179,7 @@ func (l *loop) leave(w *worker) bool {
 	}
 	// After a Goexit somebody else has to do what w would have gone on with.
 	left := !l.ended && !l.turnTaken || len(l.batch) > 0 || l.queue.ready()
-	if left && !l.waking && !l.slotWaited && !l.cutOff {
+	if left && !w.passes && !l.waking && !l.slotWaited && !l.cutOff {
 		l.wakeLocked()
 	}
 	return l.workers == 0

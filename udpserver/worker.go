@@ -28,6 +28,7 @@ type worker struct {
 	lane    *lane             // of the datagram's sender, if they are handled in order
 	outcome outcome           // of the handler that has ended
 	polls   bool              // it has the read turn
+	passes  bool              // it leaves what is left to a handler that runs
 	timer   *time.Timer       // of the watcher
 	since   time.Time         // when the handler began, if that matters
 	lost    bool              // abandoned while it was reading
@@ -123,6 +124,7 @@ func (w *worker) passLocked() bool {
 	l := w.loop
 	switch {
 	case l.ended:
+		w.passes = true
 		return false
 	case len(l.batch) == 0:
 		return true
