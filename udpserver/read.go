@@ -147,6 +147,8 @@ func (l *loop) readFailed(err error) {
 	case class == udpio.Deadline && l.beginDrain():
 	case class == udpio.Peer && l.failing < patience: // each takes one message out of the socket
 		l.countReadError()
+	case class == udpio.TooLong && l.failing < patience: // how some systems say that a datagram was cut
+		l.truncated()
 	case l.isDraining(): // nothing more can be had
 		l.end(nil)
 	case class == udpio.Closed, l.failing >= strikes && isUseless(class):
@@ -161,19 +163,27 @@ func isUseless(c udpio.Class) bool { return c == udpio.Dead || c == udpio.Argume
 // survive goes on after an error that may pass.
 func (l *loop) survive(class udpio.Class, err error) {
 	switch class {
-	case udpio.TooLong: // how Windows says that a datagram was cut
+	case udpio.TooLong:
 		l.truncated()
-		if l.failing < patience {
-			return
-		}
 	case udpio.Deadline:
-		_ = l.io.Clear() // somebody else's
+		l.clear()
+		l.countReadError()
+	default:
+		l.countReadError()
 	}
-	l.countReadError()
 	l.server.log(logRead, "local", l.local, "err", err)
 	l.setFailed(l.readError(err))
 	_ = l.retry.Wait(l.stop) // a stop ends it, and the next read notices
 	l.setFailed(nil)
+}
+
+// clear takes back a deadline that somebody else has set, but not that of a stop which
+// has begun meanwhile.
+func (l *loop) clear() {
+	_ = l.io.Clear()
+	if l.isDraining() {
+		_ = l.io.Interrupt()
+	}
 }
 
 func (l *loop) readError(err error) error {
