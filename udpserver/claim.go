@@ -61,24 +61,37 @@ func (w *worker) beginLocked(p *udpio.Packet, readAt time.Time) {
 // reports false if it has to stay where it is.
 func (l *loop) keepLocked(p *udpio.Packet) bool {
 	q := &l.queue
-	lane := q.lane(p.Route)
-	if !q.hasRoom(lane, p) {
-		switch q.limit.Full {
-		case Wait:
-			return false
-		case DropOldest:
-			if e := q.shed(lane); e != nil {
-				l.dropLocked(e.Route)
-				q.recycle(e)
-			}
-		}
+	room := q.hasRoom(p)
+	switch {
+	case !room && q.limit.Full == Wait:
+		return false
+	case !room && q.limit.Full == DropOldest:
+		room = l.makeRoomLocked(p)
 	}
-	if q.hasRoom(q.lane(p.Route), p) {
+	if room {
 		q.push(p, l.readAt)
 	} else {
 		l.dropLocked(p.Route)
 	}
 	l.batch = l.batch[1:]
+	return true
+}
+
+// makeRoomLocked drops the oldest until p has room, and reports whether it has. For one
+// that the whole queue could not hold it drops nothing.
+func (l *loop) makeRoomLocked(p *udpio.Packet) bool {
+	q := &l.queue
+	if q.limit.Bytes >= 0 && len(p.Data) > q.limit.Bytes {
+		return false
+	}
+	for !q.hasRoom(p) {
+		e := q.shed(q.lane(p.Route))
+		if e == nil {
+			return false
+		}
+		l.dropLocked(e.Route)
+		q.recycle(e)
+	}
 	return true
 }
 

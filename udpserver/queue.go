@@ -138,9 +138,9 @@ func (q *queue) leave(l *lane) {
 }
 
 // hasRoom reports whether p fits.
-func (q *queue) hasRoom(l *lane, p *udpio.Packet) bool {
+func (q *queue) hasRoom(p *udpio.Packet) bool {
 	most := q.limit.Datagrams
-	if q.order == PerSender && l != nil && l.n >= max(most/8, 1) {
+	if l := q.lane(p.Route); q.order == PerSender && l != nil && l.n >= max(most/8, 1) {
 		return false
 	}
 	return q.n < most && (q.limit.Bytes < 0 || q.bytes+len(p.Data) <= q.limit.Bytes)

@@ -239,3 +239,36 @@ func TestCutOffWithAQueue(t *testing.T) {
 		})
 	}
 }
+
+// A long datagram that comes to a queue full of bytes takes the place of as many as it
+// needs, and one that is longer than the queue costs none.
+func TestDropOldestMakesRoomForALongOne(t *testing.T) {
+	for _, order := range []udpserver.Order{udpserver.Concurrent, udpserver.PerSender} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			var handled []string
+			s := &udpserver.Server{MaxHandlers: 1, Order: order,
+				Queue: udpserver.Queue{Datagrams: 64, Bytes: 4, Full: udpserver.DropOldest},
+				Handler: func(_ context.Context, d *udpserver.Datagram) error {
+					<-release
+					handled = append(handled, string(d.Data))
+					return nil
+				}}
+			pc, c := simPair(t)
+			stop := serveOn(t, s, pc)
+			for _, m := range []string{"0", "1", "2", "3", "4", "far too long", "567"} {
+				send(t, c, m)
+				synctest.Wait()
+			}
+			close(release)
+			synctest.Wait()
+			stop()
+			if want := []string{"0", "4", "567"}; !slices.Equal(handled, want) {
+				t.Errorf("order %d: handled %q, want %q", order, handled, want)
+			}
+			if st := ledger(t, s); st.Dropped.Queue != 4 {
+				t.Errorf("order %d: %+v", order, st)
+			}
+		})
+	}
+}
