@@ -126,6 +126,26 @@ func TestEcho(t *testing.T) {
 	}
 }
 
+// To a socket that is bound to one address nothing comes back but from there: who says
+// the same from another host, at the same port, is heard.
+func TestEchoOfAnotherHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const elsewhere = "192.0.2.99:12000"
+		m := newMember(t, "192.0.2.1:12000", ordinary(t))
+		s := &udpserver.Server{Handler: func(_ context.Context, d *udpserver.Datagram) error {
+			return d.SendTo(addr.MustParse(addr.UDP, "239.1.2.3:12000"), []byte("alive"))
+		}}
+		serveOn(t, s, m)
+		for range 3 {
+			m.in <- letter{elsewhere, "alive"}
+			synctest.Wait()
+		}
+		if st := s.Stats(); st.Handled != 3 {
+			t.Errorf("stats %+v", st)
+		}
+	})
+}
+
 // A datagram that comes back cut is one's own too.
 func TestEchoIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

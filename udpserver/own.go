@@ -76,8 +76,12 @@ func (o *own) sent(p *udpio.Packet) bool {
 	return ok
 }
 
-// isNear reports whether a may be an address of this host.
+// isNear reports whether a may be an address that the socket sends from, other than
+// that it is bound to.
 func (o *own) isNear(a netip.Addr) bool {
+	if !o.local.IsUnspecified() && !o.local.IsMulticast() {
+		return false
+	}
 	_, ok := o.hosts[a.WithZone("")]
 	return ok || !o.looks
 }
