@@ -69,6 +69,14 @@ func (p *patience) hurry() {
 	p.set(short)
 }
 
+// set sets the deadline, and again if hurry has set a shorter one in between.
 func (p *patience) set(ahead int64) {
-	_ = p.pc.SetWriteDeadline(time.Now().Add(time.Duration(ahead)))
+	for {
+		_ = p.pc.SetWriteDeadline(time.Now().Add(time.Duration(ahead)))
+		wait := p.wait.Load()
+		if ahead <= wait {
+			return
+		}
+		ahead = wait
+	}
 }
