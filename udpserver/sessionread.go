@@ -41,7 +41,7 @@ func (l *SessionListener) readFailed(io udpio.Conn, err error, failing int) (pau
 	if l.shut || class == udpio.Closed || failing >= strikes && isUseless(class) {
 		return false, true
 	}
-	if class == udpio.TooLong { // how Windows says that a datagram was cut
+	if class == udpio.TooLong { // how some sockets say that a datagram was cut
 		l.counts.Received++
 		l.counts.Dropped.Truncated++
 		return failing >= patience, false

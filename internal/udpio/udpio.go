@@ -115,6 +115,9 @@ const (
 	Trains               // Multi, and datagrams of or to one peer cross the system as one
 )
 
+// longestUDP is what the length field of a datagram can say (RFC 768).
+const longestUDP = 65535
+
 // Open returns the engine that suits pc. Datagrams longer than size bytes come
 // truncated.
 func Open(pc net.PacketConn, size int, e Engine) Conn {
@@ -124,8 +127,10 @@ func Open(pc net.PacketConn, size int, e Engine) Conn {
 			return m
 		}
 	}
-	// One byte more than is wanted shows, on every system and every kind of
-	// socket, that there was more. Flags would do so on some only.
-	s.buf = make([]byte, size+1)
+	// One byte more than is wanted shows, on every kind of socket, that there was
+	// more. Flags would do so on some systems only, and Windows, where a buffer is
+	// too short, makes an error of it that leaves the sender out: so the buffer is
+	// longer than any datagram. It is touched as far as they reach.
+	s.buf = make([]byte, max(size, longestUDP)+1)
 	return s
 }
