@@ -98,7 +98,7 @@ func TestStopWaitsForASenderWithoutSpinning(t *testing.T) {
 	await(func() bool { return s.Stats().Received == 2 })
 	stopped := make(chan error)
 	go func() { stopped <- stop() }()
-	<-pc.wake // what is told from here on is read by a loop that drains
+	<-pc.wake              // what is told from here on is read by a loop that drains
 	const budget = 4 << 20 // of a socket of which the system does not tell what can wait
 	for range budget / 65000 {
 		pc.gets(other, 65000-256)
