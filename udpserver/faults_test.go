@@ -225,3 +225,28 @@ func TestFloodOfASlowHandler(t *testing.T) {
 		t.Errorf("logged:\n%s", text)
 	}
 }
+
+// A socket that is connected to one peer hears that one, and answers it.
+func TestConnectedSocket(t *testing.T) {
+	peer := ordinary(t)
+	pc, err := net.DialUDP("udp", nil, peer.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &udpserver.Server{Handler: echo}
+	stop := serveOn(t, s, pc)
+	for range 3 {
+		write(t, peer, pc.LocalAddr().(*net.UDPAddr).AddrPort(), "hello")
+		peer.SetReadDeadline(time.Now().Add(5 * time.Second))
+		buf := make([]byte, 100)
+		if n, err := peer.Read(buf); err != nil || string(buf[:n]) != "hello" {
+			t.Fatalf("%q, %v; %+v", buf[:n], err, s.Stats().Unsent)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if st := ledger(t, s); st.Sent != 3 {
+		t.Errorf("%+v", st)
+	}
+}

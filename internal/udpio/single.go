@@ -32,7 +32,8 @@ type (
 // single reads and writes one datagram per call, on any net.PacketConn.
 type single struct {
 	pc       net.PacketConn
-	udp      *net.UDPConn // pc, if it is one
+	udp      *net.UDPConn   // pc, if it is one
+	only     netip.AddrPort // of a connected one: nobody else can be sent to
 	from     addrPortReader
 	to       addrPortWriter
 	msgFrom  msgReader
@@ -48,6 +49,9 @@ type single struct {
 func newSingle(pc net.PacketConn, size int) *single {
 	s := &single{pc: pc, size: size}
 	s.udp, _ = pc.(*net.UDPConn)
+	if s.udp != nil {
+		s.only = connectedTo(s.udp)
+	}
 	if raw := rawConn(pc); s.udp != nil && raw != nil {
 		mergeReceived(raw, false)
 		if isChoosing(pc) && enableControl(raw) {
@@ -136,6 +140,8 @@ func (s *single) NewBatch(func(Route, error)) Batch { return nil }
 
 func (s *single) write(p []byte, r Route) (n int, err error) {
 	switch {
+	case s.only.IsValid() && s.only == r.Peer: // naming it is an error
+		n, err = s.udp.Write(p)
 	case r.Source.IsValid() && s.udp != nil:
 		// Not through the interface, for which the message would escape.
 		var space [controlSize]byte
@@ -175,6 +181,13 @@ func (s *single) Holds() bool { return false }
 
 // Close implements Conn.
 func (s *single) Close() error { return s.pc.Close() }
+
+func connectedTo(c *net.UDPConn) netip.AddrPort {
+	if a, ok := c.RemoteAddr().(*net.UDPAddr); ok && a != nil {
+		return unmapped(a.AddrPort())
+	}
+	return netip.AddrPort{}
+}
 
 func unmapped(a netip.AddrPort) netip.AddrPort {
 	if !a.Addr().Is4In6() {
