@@ -15,7 +15,9 @@ import (
 // Otherwise the error wraps, for each socket that is not read, why: what the system
 // said when it was last tried, if the server waits to try again, or
 // sockets.ErrDraining if it is being stopped. If no socket is served it matches
-// net.ErrClosed. Health does not block, and is safe for concurrent use.
+// net.ErrClosed. A server that leaves what comes to the system because its queue is
+// full (see Wait) is healthy: Stats.Waiting tells. Health does not block, and is safe
+// for concurrent use.
 func (s *Server) Health() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

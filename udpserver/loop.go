@@ -18,9 +18,9 @@ import (
 // It has no reading goroutine. A worker that finds nothing to do takes the read
 // turn, reads, and claims one datagram of what it has read. Whoever claims sees
 // to it that somebody looks after the rest: a follower that it wakes, which claims
-// the next, or takes the turn and reads on; or the watcher (follow.go). So a handler runs on the
-// goroutine that has read its datagram, without a queue and a switch in between,
-// and delays nobody if it blocks.
+// the next, or takes the turn and reads on; or the watcher (follow.go). So a handler
+// runs on the goroutine that has read its datagram, without a queue and a switch in
+// between, and delays nobody if it blocks.
 type loop struct {
 	server  *Server
 	io      udpio.Conn

@@ -43,7 +43,8 @@ const (
 	// DropNewest drops the datagram that has come. It is counted.
 	DropNewest Full = iota
 	// DropOldest drops what has waited longest, with Order PerSender of the
-	// same sender if there is something. It is counted.
+	// same sender if there is something, and so much of it that what comes has
+	// room. It is counted.
 	DropOldest
 	// Wait leaves what comes to the system: the server stops reading until
 	// there is room, and then the system drops what does not fit.

@@ -23,7 +23,7 @@ type zones struct {
 
 func newZones() *zones { return &zones{} }
 
-// fresh forgets what is too old.
+// freshLocked forgets what is too old.
 func (z *zones) freshLocked() {
 	if z.names == nil || time.Since(z.since) > time.Minute {
 		z.since = time.Now()
