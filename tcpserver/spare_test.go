@@ -247,13 +247,12 @@ func outOfDescriptors(t *testing.T) {
 			}
 			taken = nil
 		case "stop":
-			st := r.Stats()
 			if err := r.wait(); err != nil {
 				t.Error(err)
 			}
 			answer := "ok"
-			if st.Shed < 11 {
-				answer = fmt.Sprintf("only %d were shed", st.Shed)
+			if n := r.Stats().Shed; n < 11 { // a client may know before it is counted
+				answer = fmt.Sprintf("only-%d-were-shed", n)
 			}
 			if n := strings.Count(log.String(), "accept fails"); n != 4 {
 				answer = fmt.Sprintf("%d-episodes-in-the-log:", n) + strings.NewReplacer(" ", "_", "\n", "|").Replace(log.String())
