@@ -127,7 +127,7 @@ func (g *Guard) setConnLocked(conn net.Conn) {
 			return
 		}
 		if _, twice := b.Conn.(*tls.Conn); !twice {
-			g.below = b
+			g.below, b.keeper = b, g
 			b.keeps.Store(true)
 		}
 	}

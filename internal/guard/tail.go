@@ -19,7 +19,9 @@ import (
 type tail struct {
 	written atomic.Int64 // bytes that the transport took
 	held    atomic.Int64 // bytes of the tail
+	own     atomic.Bool  // what crypto/tls writes is the guard's
 	keeps   atomic.Bool  // otherwise a deadline is the error that it is
+	keeper  *Guard       // once it keeps
 	latest  atomic.Pointer[time.Time]
 
 	turn chan struct{} // of who writes the tail; made with the first
@@ -33,8 +35,12 @@ const tailMost = 2 * record
 // Below returns what to put TLS on, so that a write which timed out can go on.
 func Below(nc net.Conn) net.Conn { return &probe{Conn: nc} }
 
-// Write writes a record, behind the tail if there is one.
+// Write writes a record, behind the tail if there is one. One that is not the guard's
+// crypto/tls says from inside a read: its part of a key update, or an alert.
 func (p *probe) Write(b []byte) (int, error) {
+	if p.keeps.Load() && !p.own.Load() {
+		defer p.keeper.boundAnswer()()
+	}
 	if p.held.Load() > 0 {
 		p.turn <- struct{}{}
 		defer func() { <-p.turn }()
@@ -119,10 +125,26 @@ func (g *Guard) put(conn net.Conn, p []byte) (n int, took bool, err error) {
 	before := b.written.Load()
 	if b.behind() > 0 {
 		err = b.flush()
-	} else if n, err = conn.Write(p); err == nil && b.behind() > 0 {
+	} else if n, err = b.writeOwn(conn, p); err == nil && b.behind() > 0 {
 		err = os.ErrDeadlineExceeded
 	}
 	return n, b.written.Load() > before, err
+}
+
+func (p *probe) writeOwn(conn net.Conn, b []byte) (int, error) {
+	p.own.Store(true)
+	defer p.own.Store(false)
+	return conn.Write(b)
+}
+
+// boundAnswer ends the connection if an answer takes longer than a write may: the peer
+// that asked for it does not read, and the read in which it is written would wait for
+// ever, whatever else would end that. It returns what is called when the answer is out.
+func (g *Guard) boundAnswer() (out func() bool) {
+	if g.limits.Write <= 0 {
+		return func() bool { return true }
+	}
+	return time.AfterFunc(g.limits.Write, func() { g.End(ErrWrite) }).Stop
 }
 
 // lastWords says that what is written from now on is the end: none of it is kept, and

@@ -323,6 +323,40 @@ func TestAnswersWaitBehindTheTail(t *testing.T) {
 	})
 }
 
+// An answer that the peer, which has asked for it, does not take is the end after the
+// write timeout: nothing else bounds the read in which it is written. One that is taken
+// in time, and a write of the guard's own, which has its clocks, are not.
+func TestAnswerThatIsNotTakenIsTheEnd(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g, peer := sealed(t, guard.Limits{Write: time.Second}, true, tls.VersionTLS13)
+			begin := time.Now()
+			if taken {
+				go func() {
+					time.Sleep(900 * time.Millisecond)
+					_, _ = io.Copy(io.Discard, peer)
+				}()
+			}
+			_, err := g.Conn().(*tls.Conn).Write(text(1 << 18)) // in several records, the first of which fit
+			took := time.Since(begin)
+			switch ended := g.Ended(); {
+			case taken && (err != nil || ended != nil):
+				t.Errorf("taken in time: %v, ended by %v", err, ended)
+			case !taken && (err == nil || !errors.Is(ended, guard.ErrWrite) || took != time.Second):
+				t.Errorf("after %v: %v, ended by %v", took, err, ended)
+			}
+			if taken {
+				time.Sleep(2 * time.Second) // no clock is left behind
+				if _, _, err := g.Write([]byte("x")); err != nil {
+					t.Error(err)
+				}
+			}
+			g.End(io.EOF)
+			synctest.Wait()
+		})
+	}
+}
+
 // Without a layer of ours below TLS a write that was cut is the last. The next says
 // so, and is no timeout; reading goes on.
 func TestCutWriteOfForeignTLSIsTheLast(t *testing.T) {
