@@ -64,7 +64,7 @@ func (m *multi) openMessage(i int) {
 	o.size, o.more = 0, true
 	if m.control != nil {
 		o.size = parseControl(m.control[i*controlSize:][:h.Controllen], &o.Packet)
-		o.Malformed = m.oob != nil && isControlCut(int(h.Flags)) && !o.Asked.IsValid()
+		o.Malformed = m.asks && isControlCut(int(h.Flags)) && !o.Asked.IsValid()
 	}
 	o.rest = m.bufs[i*m.stride:][:min(int(h.n), m.slot)]
 	o.cut = h.Flags&unix.MSG_TRUNC != 0

@@ -42,6 +42,7 @@ type single struct {
 	buf      []byte
 	oob      []byte // where the control messages of a datagram go; nil: none are wanted
 	one      [1]Packet
+	asks     bool // the system tells which address was asked
 	draining bool
 	patience patience
 }
@@ -55,6 +56,7 @@ func newSingle(pc net.PacketConn, size int) *single {
 	if raw := rawConn(pc); s.udp != nil && raw != nil {
 		mergeReceived(raw, false)
 		if isChoosing(pc) && enableControl(raw) {
+			s.asks = true
 			s.oob = make([]byte, controlSize)
 		}
 	}
@@ -94,7 +96,7 @@ func (s *single) read(p *Packet) (n int, err error) {
 		var oobn, flags int
 		n, oobn, flags, p.Peer, err = s.msgFrom.ReadMsgUDPAddrPort(s.buf, s.oob)
 		parseControl(s.oob[:oobn], p)
-		p.Malformed = s.oob != nil && isControlCut(flags) && !p.Asked.IsValid()
+		p.Malformed = s.asks && isControlCut(flags) && !p.Asked.IsValid()
 	default:
 		n, p.Raw, err = s.pc.ReadFrom(s.buf)
 		if u, ok := p.Raw.(*net.UDPAddr); ok && u != nil {
